@@ -1,0 +1,94 @@
+# make            build $(BUILD)/kmsbeacon             make check    everything that must hold (installs what is missing)
+# make demo       see it work on this machine          make lint     format, include direction, banned functions
+# make unit       unit tests, ASan and UBSan           make itest    integration tests against real servers
+# make tidy       clang-tidy                           make format   rewrite the sources with clang-format
+#
+# VARIANT picks flags and a folder: release (default, gcc), asan (clang, ASan and UBSan), clang (clang, -Werror).
+
+VARIANT ?= release
+BUILD   := build/$(VARIANT)
+MODULES := common net publisher resolver kmscore daemon cli
+
+ifeq ($(VARIANT),release)
+CC      := gcc
+OPT     := -O2 -g -D_FORTIFY_SOURCE=2
+else ifeq ($(VARIANT),clang)
+CC      := clang
+OPT     := -O2 -g -Werror
+else ifeq ($(VARIANT),asan)
+CC      := clang
+OPT     := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+else
+$(error VARIANT is release, clang or asan)
+endif
+
+# -fno-strict-aliasing: libuv's handle casts break the aliasing rules.
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes \
+           -Wcast-qual -Wwrite-strings -Wformat=2 -Wvla -Wundef -Wimplicit-fallthrough -Wnull-dereference \
+           -Werror=implicit -Werror=attributes
+ifeq ($(CI),true)
+WARN    += -Werror
+endif
+PKGS    := libuv ldns yaml-0.1 libcrypto sqlite3 jansson
+CFLAGS  := -std=gnu17 $(OPT) $(WARN) -fno-strict-aliasing -fvisibility=hidden -fstack-protector-strong -fPIE \
+           -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(EXTRA_CFLAGS)
+LDFLAGS := $(filter -fsanitize%,$(OPT)) -pie -Wl,-z,relro,-z,now
+LDLIBS  := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+
+.PHONY: all
+all: $(BUILD)/kmsbeacon
+
+include $(MODULES:%=%/module.mk) tests/module.mk
+
+SRCS := $(foreach m,$(MODULES),$($(m)_SRCS))
+MAIN := cli/main.c
+OBJS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN),$(SRCS)))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libkmsbeacon.a: $(OBJS)
+	@rm -f $@
+	ar rcs $@ $(OBJS)
+
+$(BUILD)/kmsbeacon: $(BUILD)/$(MAIN:.c=.o) $(BUILD)/libkmsbeacon.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+TESTLIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(TESTLIB_SRCS))
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(TESTLIB_OBJS) $(BUILD)/libkmsbeacon.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+.PRECIOUS: $(BUILD)/%.o
+
+.PHONY: unit-bins unit itest check lint tidy format deps demo clean
+unit-bins: $(UNIT_BINS)
+
+unit:
+	@$(MAKE) --no-print-directory VARIANT=asan unit-bins
+	@tools/run-tests unit
+
+itest: all
+	@tools/run-tests itest
+
+check:
+	@tools/check
+
+demo:
+	@tools/demo
+
+deps:
+	@tools/deps build test
+
+lint:
+	@tools/lint
+
+tidy:
+	@tools/tidy $(SRCS)
+
+format:
+	clang-format -i $(SRCS) $(foreach m,$(MODULES),$(wildcard $(m)/*.h)) $(wildcard tests/*/*.[ch])
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,1 @@
+cli_SRCS := $(sort $(wildcard cli/*.c))

@@ -1,0 +1,1 @@
+common_SRCS := $(sort $(wildcard common/*.c))

@@ -1,0 +1,1 @@
+daemon_SRCS := $(sort $(wildcard daemon/*.c))

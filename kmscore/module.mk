@@ -1,0 +1,1 @@
+kmscore_SRCS := $(sort $(wildcard kmscore/*.c))

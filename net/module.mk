@@ -1,0 +1,1 @@
+net_SRCS := $(sort $(wildcard net/*.c))

@@ -1,0 +1,29 @@
+/** What every network operation is given: the loop, the time, randomness, and how to reach DNS. */
+#ifndef KMSBEACON_NET_NET_H
+#define KMSBEACON_NET_NET_H
+
+#include <uv.h>
+
+#include "common/addr.h"
+#include "common/clock.h"
+#include "common/rng.h"
+
+#define NET_RESOLVERS_MAX 8
+
+/**
+ * One for a process, made by daemon/ or cli/, borrowed by every operation for the whole of its
+ * life. Resolvers are recursive servers (RD=1), unsigned; from the configuration or
+ * /etc/resolv.conf.
+ */
+struct net {
+	uv_loop_t *loop;
+	const struct clock *clock;
+	struct rng *rng;
+	struct addr
+		source4; /* local address of DNS exchanges, by family; unset: the kernel's choice */
+	struct addr source6;
+	struct addr resolvers[NET_RESOLVERS_MAX];
+	size_t n_resolvers;
+};
+
+#endif

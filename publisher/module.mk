@@ -1,0 +1,1 @@
+publisher_SRCS := $(sort $(wildcard publisher/*.c))

@@ -1,0 +1,1 @@
+resolver_SRCS := $(sort $(wildcard resolver/*.c))
