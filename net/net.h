@@ -24,6 +24,11 @@ struct net {
 	struct addr source6;
 	struct addr resolvers[NET_RESOLVERS_MAX];
 	size_t n_resolvers;
+	/** Port of the name servers that DNS itself names (NS, MNAME), which carry none; 0: 53.
+	 * Another one serves test set-ups, where several servers share one free port. */
+	uint16_t dns_port;
 };
+
+#define NET_DNS_PORT 53
 
 #endif
