@@ -205,6 +205,14 @@
 	  "the RPC server is not available", \
 	  "a firewall on the host, a stale SRV record, or a network problem", \
 	  "probe the host (kmsbeacon probe HOST)") \
+	X(RPC_CALL_FAILED, 0x800706BEu, "RPC_S_CALL_FAILED", \
+	  "the RPC server was reached, but the call to it failed", \
+	  "the host faulted, closed the connection in the middle, or is no KMS host", \
+	  "look at the log of the host for the time of the attempt") \
+	X(RPC_UNKNOWN_IF, 0x800706B5u, "RPC_S_UNKNOWN_IF", \
+	  "the RPC server does not know the KMS interface", \
+	  "something else owns the port, or the KMS service on the host is not active", \
+	  "check that the target really is a KMS host (kmsbeacon probe HOST)") \
 	X(RPC_NT_UNAVAILABLE, 0xC0020017u, "RPC_NT_SERVER_UNAVAILABLE", \
 	  "the KMS host could not be reached (event 8198)", \
 	  "a firewall, a forced tunnel, DNS, a wrong target, or a stuck licensing service", \

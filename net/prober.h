@@ -41,6 +41,7 @@ struct probe_op {
 	/* private */
 	probe_done_fn *done;
 	void *impl;
+	uv_timer_t late; /* brings done() where start failed: nothing else could be allocated */
 };
 
 struct prober {

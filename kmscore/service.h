@@ -1,0 +1,82 @@
+/**
+ * The KMS service on its listening addresses: listener, RPC associations, and what answers.
+ *
+ * Mode `lab` answers kmsbeacon's own lab clients (design §7.3); a Windows client gets a well-formed
+ * refusal. Mode `relay` is refused by kms_service_new with ERR_CONFIG as long as this build has no
+ * relay.
+ */
+#ifndef KMSBEACON_KMSCORE_SERVICE_H
+#define KMSBEACON_KMSCORE_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/err.h"
+#include "kmscore/events.h"
+#include "kmscore/kms.h"
+#include "net/listener.h"
+#include "net/net.h"
+
+enum kms_mode { KMS_MODE_OFF, KMS_MODE_LAB, KMS_MODE_RELAY };
+
+/** All pointers are borrowed during the call only. */
+struct kms_service_params {
+	enum kms_mode mode;
+	const struct addr *listen; /* a port 0 becomes the kernel's choice: kms_service_addr() */
+	size_t n_listen;
+	const struct cidr *allow; /* empty: everyone */
+	size_t n_allow;
+	size_t max_conns;       /* 0: KMS_CONNS_DEFAULT */
+	size_t max_per_address; /* 0: KMS_PER_ADDRESS_DEFAULT */
+	uint32_t idle_ms;       /* 0: KMS_IDLE_DEFAULT_MS */
+	/* mode lab */
+	const char *lab_key_file;
+	uint32_t activation_min; /* minutes, handed to clients; 0: the default of kms.h */
+	uint32_t renewal_min;
+};
+
+#define KMS_CONNS_DEFAULT       20000
+#define KMS_PER_ADDRESS_DEFAULT 200
+#define KMS_IDLE_DEFAULT_MS     30000u
+#define KMS_ALLOW_MAX           1024
+
+struct kms_service_status {
+	enum kms_mode mode;
+	bool listening;    /* false after kms_service_stop() */
+	uint64_t requests; /* since start */
+	uint64_t failed;   /* of these, answered with another result than success, or a fault */
+	uint64_t by_licence[KMS_LICENCE_COUNT_]; /* lab requests served, by the client's status */
+	uint32_t count;                          /* what clients are told */
+	size_t clients_30d;                      /* distinct CMIDs */
+	size_t duplicates;                       /* CMIDs seen with more than one machine name */
+	size_t connections;                      /* open now */
+	uint64_t refused;                        /* connections closed before a byte was read */
+};
+
+struct kms_service;
+
+/**
+ * Read the lab key, bind, listen. All or nothing: on failure @p info has the sentence and the next
+ * step. @p net is borrowed for the service's life. Not for KMS_MODE_OFF (ERR_USAGE).
+ */
+int kms_service_new(struct net *net, const struct kms_service_params *p, struct kms_service **ret,
+		    struct err_info *info);
+/** Accept nothing more; open associations go on. Idempotent. */
+void kms_service_stop(struct kms_service *s);
+/** Close all and free; @p done runs once, from the loop. NULL is not allowed. */
+void kms_service_free(struct kms_service *s, void (*done)(void *ctx), void *ctx);
+
+size_t kms_service_n_listen(const struct kms_service *s);
+/** As bound. */
+const struct addr *kms_service_addr(const struct kms_service *s, size_t i);
+/** Reload: @p allow is copied. @return 0 or ERR_LIMIT, ERR_NOMEM (then nothing has changed). */
+int kms_service_set_rules(struct kms_service *s, const struct cidr *allow, size_t n_allow,
+			  size_t max_conns, size_t max_per_address, uint32_t idle_ms);
+/** Not const: clients whose 30 days are over leave the tables first. */
+void kms_service_status(struct kms_service *s, struct kms_service_status *ret);
+/** The latest events, oldest first; borrowed, valid for the service's life. */
+const struct kms_event_ring *kms_service_events(const struct kms_service *s);
+
+#endif
