@@ -40,6 +40,9 @@ struct host_lookup_params {
 	const struct dns_server *servers;
 	size_t n_servers;
 	uint32_t total_ms; /* 0: DNS_CLIENT_TOTAL_MS */
+	/** For reports: called for each question that ended, before done(). May be NULL. */
+	void (*on_query)(void *ctx, const struct dns_question *q, const struct dns_outcome *o);
+	void *on_query_ctx;
 };
 
 void host_lookup_start(struct host_lookup *h, struct net *net, const struct host_lookup_params *p,

@@ -1,0 +1,150 @@
+/**
+ * The audit of one domain (design §6): what every authoritative server and resolver says about
+ * `_vlmcs._tcp.DOMAIN`, what each record is worth, and what is wrong.
+ *
+ * The zone and its NS set are learned through `servers`, then net->resolvers. An NS is one server
+ * with all its addresses; it is asked at net->dns_port, but at the port of an entry of `servers` or
+ * net->resolvers with the same address, where there is one. Nothing counts as late before
+ * settle_ms, since BIND waits 5 s before it notifies (failure-modes Z07): servers that lag or
+ * differ are asked again until then.
+ *
+ * Lifetime as net/udp_exchange.h.
+ */
+#ifndef KMSBEACON_RESOLVER_AUDIT_H
+#define KMSBEACON_RESOLVER_AUDIT_H
+
+#include "net/dns_client.h"
+#include "resolver/findings.h"
+#include "resolver/lookup.h"
+#include "resolver/targets.h"
+
+#define RSV_AUDIT_NS_MAX      32
+#define RSV_AUDIT_SERVERS_MAX (RSV_AUDIT_NS_MAX + DNS_CLIENT_SERVERS_MAX + NET_RESOLVERS_MAX)
+#define RSV_AUDIT_TOTAL_MS    60000
+#define RSV_AUDIT_SETTLE_MS   8000
+#define RSV_AUDIT_SERVER_MS   6000 /* for one server to answer one question */
+#define RSV_EXPECT_MAX        256
+
+/** ok, warning, critical, unknown: the Nagios codes are the values (design §3). */
+enum rsv_status { RSV_OK_, RSV_WARN_, RSV_CRIT_, RSV_UNKNOWN_, RSV_STATUS_COUNT_ };
+const char *rsv_status_name(enum rsv_status s);
+/** 0..3. */
+int rsv_status_exit_code(enum rsv_status s);
+/** Of several domains: critical before unknown before warning before ok. */
+enum rsv_status rsv_status_worst(enum rsv_status a, enum rsv_status b);
+
+/** A record that should be there. */
+struct rsv_expect {
+	struct dns_name target;
+	uint16_t port;
+	bool has_priority, has_weight; /* false: any */
+	uint16_t priority, weight;
+};
+/** "TARGET:PORT[:PRIO[:WEIGHT]]"; PORT may be left out with all that follows (1688). 0 or
+ * ERR_PARSE, with a sentence. */
+int rsv_expect_parse(const char *text, struct rsv_expect *ret, struct err_info *info);
+
+/** What a record is. */
+enum rsv_class {
+	RSV_C_MINE_HEALTHY,    /* as configured, and up */
+	RSV_C_MINE_DOWN,       /* as configured, and not up */
+	RSV_C_EXPECTED,        /* in the expected set, or nothing is expected at all */
+	RSV_C_FOREIGN_KNOWN,   /* a configured or expected host with other numbers */
+	RSV_C_FOREIGN_UNKNOWN, /* a host of which nobody told us */
+	RSV_C_DEAD_TARGET,     /* not ours, and not up */
+	RSV_C_TARGET_CNAME,    /* the target is an alias */
+	RSV_C_ABSENT_BY_DOT,   /* the target is "." */
+	RSV_CLASS_COUNT_,
+};
+const char *rsv_class_name(enum rsv_class c); /* "mine-healthy" ... */
+
+enum rsv_server_role { RSV_ROLE_NS, RSV_ROLE_SERVER, RSV_ROLE_RESOLVER, RSV_ROLE_COUNT_ };
+const char *rsv_server_role_name(enum rsv_server_role r); /* "ns", "server", "resolver" */
+
+enum rsv_server_state {
+	RSV_S_OK,
+	RSV_S_LAGGING,     /* an older serial and another set */
+	RSV_S_DIFFERS,     /* another set, though the serial is not older */
+	RSV_S_STALE,       /* a resolver with an answer from before */
+	RSV_S_LAME,        /* answers without authority, or refuses */
+	RSV_S_UNREACHABLE, /* no answer */
+	RSV_S_STATE_COUNT_,
+};
+const char *rsv_server_state_name(enum rsv_server_state s);
+
+/** One server and what it said last. */
+struct rsv_server_view {
+	enum rsv_server_role role;
+	struct dns_name name; /* of an NS; unset for the others */
+	bool is_primary;      /* the MNAME of the SOA */
+	struct addr addrs[HOST_LOOKUP_ADDRS_MAX];
+	size_t n_addrs;
+	struct addr addr; /* who answered; else the first */
+	int soa_err;
+	bool aa; /* of the SRV answer */
+	bool has_serial;
+	uint32_t serial;
+	int srv_err;        /* as rsv_lookup_result.err */
+	struct rsv_set set; /* with srv_err 0 */
+	double rtt_ms;
+	enum rsv_server_state state;
+};
+
+struct rsv_audit_record {
+	struct rsv_record rec; /* target "." for an absence */
+	enum rsv_class cls;
+	bool mine;
+	double probability;
+	bool known; /* target was looked at: `target` means something */
+	struct rsv_target_result target;
+};
+
+struct rsv_audit_result {
+	/** 0: the audit came to its end. ERR_CANCELED, ERR_NOMEM: it did not. */
+	int err;
+	struct dns_name domain;
+	enum rsv_status status;
+	bool has_zone;
+	struct dns_name zone;
+	struct dns_name primary; /* MNAME; unset without zone */
+	struct rsv_server_view *servers;
+	size_t n_servers;
+	struct rsv_audit_record *records; /* of the reference server, canonical order */
+	size_t n_records;
+	struct rsv_finding *findings; /* most severe first */
+	size_t n_findings;
+	size_t findings_dropped;
+	struct rsv_queries queries;
+};
+
+struct rsv_audit_params {
+	struct dns_name domain;
+	const struct dns_server *servers; /* `--server`: asked beside those of the zone. Copied */
+	size_t n_servers;
+	bool skip_resolvers; /* do not audit net->resolvers (they still serve to find the zone) */
+	/** The complete expected set (`--expect`). Copied. */
+	const struct rsv_expect *expect;
+	size_t n_expect;
+	/** What the configuration publishes in this domain. Copied. */
+	const struct rsv_expect *own;
+	size_t n_own;
+	struct rsv_targets *targets; /* borrowed until done() */
+	uint32_t settle_ms;          /* 0: RSV_AUDIT_SETTLE_MS */
+	uint32_t total_ms;           /* 0: RSV_AUDIT_TOTAL_MS */
+};
+
+struct rsv_audit;
+/** @p r is borrowed during the call. */
+typedef void rsv_audit_done_fn(struct rsv_audit *a, const struct rsv_audit_result *r);
+
+struct rsv_audit {
+	void *owner; /* the caller's */
+	/* private */
+	struct rsv_audit_impl *impl;
+};
+
+void rsv_audit_start(struct rsv_audit *a, struct net *net, const struct rsv_audit_params *p,
+		     rsv_audit_done_fn *done);
+void rsv_audit_cancel(struct rsv_audit *a);
+
+#endif

@@ -1,0 +1,63 @@
+/**
+ * The KMS host that a client remembers (behaviour §2.5), in a file of its own.
+ *
+ * A remembered host is used before DNS, and priority and weight do not matter until it fails. So
+ * `/ckhc` exists: caching off, DNS asked every time, and what was remembered is forgotten; `/skhc`
+ * turns it on again. `/skms` and `/ckms` forget the host as well.
+ *
+ * JSON, mode 0600, replaced by rename so that a crash leaves the old file or the new one.
+ */
+#ifndef KMSBEACON_RESOLVER_CACHE_H
+#define KMSBEACON_RESOLVER_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/err.h"
+#include "net/dnsname.h"
+
+#define RSV_KMS_PORT       1688
+#define RSV_CACHE_FILE_MAX 65536 /* bytes; a larger file is not one of ours */
+
+/** Where a host came from; the text forms are the JSON's. */
+enum rsv_source { RSV_FROM_MANUAL, RSV_FROM_CACHE, RSV_FROM_DNS, RSV_SOURCE_COUNT_ };
+const char *rsv_source_name(enum rsv_source s); /* "manual", "cache", "dns" */
+
+struct rsv_cached_host {
+	char host[DNSNAME_TEXT_MAX];
+	uint16_t port;
+	struct addr addr;       /* with the port; may be unset */
+	int64_t when_ms;        /* wall clock, when it last answered */
+	enum rsv_source source; /* how it was found first */
+};
+
+/** One for a client, in memory. Visible so that it can be embedded; use the functions. */
+struct rsv_cache {
+	bool enabled;
+	bool has;
+	bool dirty; /* differs from the file: the owner saves */
+	struct rsv_cached_host entry;
+};
+
+/** Enabled and empty. */
+void rsv_cache_init(struct rsv_cache *c);
+/**
+ * Read @p path. No such file: 0, and the cache is as after init. A file that cannot be read or is
+ * damaged: an error with a sentence in @p info, and the cache is as after init - usable, so the
+ * caller reports and goes on; the next save replaces the file.
+ */
+int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info);
+/** Write if dirty. 0, or an error with a sentence in @p info; the old file is then untouched. */
+int rsv_cache_save(struct rsv_cache *c, const char *path, struct err_info *info);
+
+/** The remembered host; NULL where there is none or caching is off. */
+const struct rsv_cached_host *rsv_cache_get(const struct rsv_cache *c);
+/** Remember; does nothing while caching is off. */
+void rsv_cache_put(struct rsv_cache *c, const struct rsv_cached_host *h);
+/** Forget the host (`/skms`, `/ckms`). */
+void rsv_cache_flush(struct rsv_cache *c);
+/** `/skhc` (true), `/ckhc` (false, which also forgets). */
+void rsv_cache_set_enabled(struct rsv_cache *c, bool on);
+
+#endif
