@@ -3,8 +3,10 @@
  * clock).
  *
  * RFC 1035 (messages), RFC 2136 (UPDATE), RFC 2782 (SRV), RFC 6891 (EDNS), RFC 1996 (NOTIFY).
- * ldns 1.8.3 sets RD and ID 0 in an UPDATE and cannot parse class ANY without RDATA (failure-modes
- * L01, L06); this file corrects the first and builds such RRs by hand.
+ * ldns encodes messages and decodes RDATA. Its ldns_update_pkt_new() (RD set, ID 0; failure-modes
+ * L01) is not used, and it sees no byte of a peer's whose frame, names and RDATA shape were not
+ * checked before (net/dnswire.h): by itself it accepts short RDATA, RDATA that runs past its
+ * length, and names that cost 65,535 pointers each.
  */
 #ifndef KMSBEACON_NET_DNSMSG_H
 #define KMSBEACON_NET_DNSMSG_H
@@ -68,7 +70,10 @@ struct dns_soa {
 	uint32_t serial, refresh, retry, expire, minimum; /* seconds, but serial */
 };
 
-/** One record. Types that we do not read keep owner, type, class and TTL only. */
+/**
+ * One record. `data` is set for the types named below in class IN, or NONE (which only an UPDATE
+ * has); of all others owner, type, class and TTL are kept, and `data` is zero.
+ */
 struct dns_rr {
 	struct dns_name owner;
 	uint16_t type;
@@ -98,7 +103,13 @@ struct dns_msg {
 	size_t count[DNS_SECTION_COUNT_];
 };
 
-/** Parse what a peer sent. 0, ERR_DNS_MALFORMED or ERR_NOMEM. On success the caller frees. */
+/**
+ * Parse what a peer sent. 0, ERR_DNS_MALFORMED or ERR_NOMEM. On success the caller frees.
+ *
+ * Malformed are also: two questions, trailing bytes, RDATA of a type that we read and that is not
+ * exactly as long as its content, an OPT or TSIG in a wrong place, more than DNSMSG_RR_MAX records.
+ * A message with TC=1 may end anywhere: the records that are whole are kept.
+ */
 int dnsmsg_parse(const uint8_t *wire, size_t len, struct dns_msg **ret);
 void dnsmsg_free(struct dns_msg *m);
 /** The records of a section; *ret_n may be 0. */
@@ -131,7 +142,10 @@ struct dns_update {
 /** Build into @p out (cleared first). @p edns adds OPT with a UDP size of 1232. 0, ERR_LIMIT,
  * ERR_NOMEM. */
 int dnsmsg_build_query(const struct dns_question *q, uint16_t id, bool edns, struct buf *out);
-/** Build into @p out (cleared first); RD 0, no EDNS. 0, ERR_LIMIT, ERR_NOMEM. */
+/**
+ * Build into @p out (cleared first); RD 0, no EDNS; changes in the order given.
+ * 0, ERR_LIMIT, ERR_NOMEM; ERR_INTERNAL where a record is not a whole SRV.
+ */
 int dnsmsg_build_update(const struct dns_update *u, uint16_t id, struct buf *out);
 
 /**
