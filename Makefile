@@ -91,4 +91,7 @@ format:
 clean:
 	rm -rf build
 
+print-%:
+	@echo '$($*)'
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
