@@ -17,8 +17,9 @@
 #include "common/mem.h"
 #include "net/dnsname.h"
 
-#define TSIG_FUDGE_S 300
-#define TSIG_MAC_MAX 64
+#define TSIG_FUDGE_S      300
+#define TSIG_MAC_MAX      64
+#define TSIG_KEY_FILE_MAX 65536 /* bytes */
 
 enum tsig_alg {
 	TSIG_HMAC_SHA1,
@@ -37,7 +38,8 @@ struct tsig_key;
 /**
  * Read one key from a BIND key file: `key "name" { algorithm hmac-sha256; secret "base64"; };` with
  * C, C++ and shell comments. Refused, each with its sentence: readable by others, no key, several
- * keys, unknown algorithm, bad base64, an empty secret. @p info never holds any part of the secret.
+ * keys, unknown algorithm, truncation (hmac-sha256-128), bad base64, an empty secret. @p info never
+ * holds any part of the secret. @return 0, ERR_PARSE, ERR_NOMEM, or what secret_read_file() says.
  */
 int tsig_key_load(const char *path, struct tsig_key **ret, struct err_info *info);
 /** The parser behind it, for tests and fuzzing: @p text need not be terminated; @p origin names it
@@ -57,22 +59,33 @@ struct tsig_request {
 	uint8_t mac[TSIG_MAC_MAX];
 };
 
-/** Append exactly one TSIG RR to the message in @p msg. 0, ERR_LIMIT, ERR_NOMEM. */
+/**
+ * Append exactly one TSIG RR to the message in @p msg, which must not have one: what is sent again
+ * is built again (failure-modes L04). 0, ERR_LIMIT, ERR_NOMEM, ERR_INTERNAL. On failure @p msg is
+ * as it was.
+ */
 int tsig_sign(struct tsig_key *k, uint64_t now_s, struct buf *msg, struct tsig_request *ret_req);
 
 /** What a reply's TSIG says, filled as far as it could be read, on failure too. */
 struct tsig_result {
 	bool present;
+	bool verified;  /* the MAC is right: the key's owner said this, in answer to our request */
 	uint16_t error; /* DNS_RCODE_BADSIG, BADKEY, BADTIME, BADTRUNC; 0 */
-	int64_t skew_s; /* server's clock minus ours, where the reply tells (BADTIME); else 0 */
+	/** Server's clock minus ours: from BADTIME (a guess, unless verified) and ERR_TSIG_TIME. */
+	int64_t skew_s;
 	bool has_skew;
 };
 
 /**
- * Verify a reply to the request that left @p req.
- * @return 0: signed by the key, in time, no TSIG error. ERR_TSIG_UNSIGNED, _KEY, _BADSIG, _TIME,
- *         ERR_TSIG_PEER_* (the server's own complaint; BADKEY and BADSIG come unsigned by RFC 8945
- * §5.3.2, so they explain, but prove nothing), ERR_DNS_MALFORMED.
+ * Verify a reply to the request that left @p req. The TSIG must be the last record and nothing may
+ * follow it; its MAC must have full length (truncation, RFC 8945 §5.2.2.1, is refused).
+ *
+ * @return 0: signed by the key, in time, no TSIG error.
+ *         ERR_TSIG_UNSIGNED, _KEY, _BADSIG, _TIME, ERR_DNS_MALFORMED: not the answer.
+ *         ERR_TSIG_PEER_*: the server's own complaint. BADKEY and BADSIG come unsigned (RFC 8945
+ *         §5.3.2), BADTIME and BADTRUNC from some servers too: unless ret->verified, they explain,
+ *         but prove nothing.
+ *         ERR_RCODE_OTHER: verified, with a TSIG error that RFC 8945 does not know.
  */
 int tsig_verify(struct tsig_key *k, const struct tsig_request *req, uint64_t now_s,
 		const uint8_t *reply, size_t len, struct tsig_result *ret);
