@@ -183,8 +183,8 @@ int rpc_bind_encode(struct buf *out, const struct rpc_hdr *h, const struct rpc_b
 int rpc_bind_ack_encode(struct buf *out, const struct rpc_hdr *h, const struct rpc_bind_ack *a);
 int rpc_bind_nak_encode(struct buf *out, const struct rpc_hdr *h, uint16_t reason);
 int rpc_fault_encode(struct buf *out, const struct rpc_hdr *h, const struct rpc_fault *f);
-/** One call in as many fragments as @p frag_max asks for (RPC_FRAG_MIN or more). FIRST and LAST
- * are set here. */
+/** One call in as many fragments as @p frag_max asks for (RPC_FRAG_MIN or more). FIRST, LAST and
+ * alloc_hint (what is left) are set here; no object UUID is sent. */
 int rpc_request_encode(struct buf *out, const struct rpc_hdr *h, const struct rpc_request *r,
 		       size_t frag_max);
 int rpc_response_encode(struct buf *out, const struct rpc_hdr *h, const struct rpc_response *r,
