@@ -3,9 +3,12 @@
  * connections.
  *
  * It knows bytes, addresses, limits and deadlines; what the bytes mean is the owner's (struct
- * conn_ops). One uv_tcp_t for each client and no timer of its own: deadlines stand in one list that
- * one timer walks. All connections share one read buffer; a connection keeps bytes only while a
+ * conn_ops). One uv_tcp_t for each client and no timer of its own: deadlines stand in one heap that
+ * one timer serves. All connections share one read buffer; a connection keeps bytes only while a
  * message is incomplete.
+ *
+ * Out of file descriptors: waiting clients are accepted with a spare one and closed at once, so
+ * they go to another host instead of hanging, and accepting pauses for LISTENER_PAUSE_MS.
  */
 #ifndef KMSBEACON_NET_LISTENER_H
 #define KMSBEACON_NET_LISTENER_H
@@ -22,34 +25,44 @@ struct listener;
 struct conn;
 
 #define LISTENER_ADDRS_MAX 16
+#define LISTENER_PAUSE_MS  100
+/** After our last byte the peer gets this long to take it, its own further bytes being dropped:
+ * closing with unread input would reset the connection and could destroy what we wrote. */
+#define LISTENER_LINGER_MS 1000
 
 /** What the owner does with a connection. Each callback may call conn_write, conn_close,
  * conn_set_deadline. */
 struct conn_ops {
 	/** A connection that passed the rules. Set conn_data() here if you need state. */
 	void (*open)(struct conn *c, void *ctx);
-	/** Bytes so far not used. @return bytes used; the rest comes again with more behind it. */
+	/** Bytes so far not used. @return bytes used. After a non-zero result it is called again at
+	 * once with the rest; after 0 the rest comes again with more behind it. */
 	size_t (*data)(struct conn *c, void *ctx, const uint8_t *data, size_t len);
+	/** The peer sends no more but may still read (half-close). @return true to go on until
+	 * conn_close() or the deadline, because an answer is under way; else what was written is
+	 * sent and closed() follows with ERR_CLOSED. NULL: as if false. */
+	bool (*half_closed)(struct conn *c, void *ctx);
 	/** Last call for this connection, always, once: free your state. @p err: 0 closed by us,
 	 * ERR_CLOSED by the peer, TIMEOUT, LIMIT, or what the kernel said. */
 	void (*closed)(struct conn *c, void *ctx, int err);
-	/** A connection that was refused: @p why is ERR_LIMIT or -EACCES (not in `allow`). For the
-	 * log; may be NULL. */
+	/** A connection that was refused: @p why is ERR_LIMIT (max_conns, max_per_address), -EACCES
+	 * (not in `allow`), or what the machine lacked (-EMFILE, ERR_NOMEM ...). For the log; may
+	 * be NULL. Must not end the listener. */
 	void (*refused)(void *ctx, const struct addr *peer, int why);
 };
 
 struct listener_params {
-	const struct addr *listen;
+	const struct addr *listen; /* copied; [::] means IPv6 only */
 	size_t n_listen;
 	const struct cidr *allow; /* empty: everyone. Borrowed for the listener's life, replaced by
 				     set_rules */
 	size_t n_allow;
 	size_t max_conns;
 	size_t max_per_address;
-	size_t max_in;    /* unused bytes of one connection */
+	size_t max_in;    /* unused bytes of one connection: at least the largest message */
 	size_t max_out;   /* unsent bytes of one connection; beyond it ends with LIMIT */
 	uint32_t idle_ms; /* without a byte either way */
-	const struct conn_ops *ops;
+	const struct conn_ops *ops; /* borrowed for the listener's life */
 	void *ctx;
 };
 
@@ -60,7 +73,9 @@ int listener_new(struct net *net, const struct listener_params *p, struct listen
 const struct addr *listener_addr(const struct listener *l, size_t i);
 /** Accept nothing more; what is open goes on. Idempotent. */
 void listener_stop(struct listener *l);
-/** Close everything; @p done runs once, from the loop, when all is closed and l is freed. */
+size_t listener_addr_count(const struct listener *l);
+/** Close everything, dropping what is unsent; @p done (may be NULL) runs once, from the loop, when
+ * all closed() have run and l is freed. */
 void listener_free(struct listener *l, void (*done)(void *ctx), void *ctx);
 void listener_set_rules(struct listener *l, const struct cidr *allow, size_t n_allow,
 			size_t max_conns, size_t max_per_address, uint32_t idle_ms);
@@ -69,10 +84,10 @@ size_t listener_count(const struct listener *l);
 const struct addr *conn_peer(const struct conn *c);
 void *conn_data(const struct conn *c);
 void conn_set_data(struct conn *c, void *data);
-/** Copied; sent at once where the socket takes it. */
+/** Copied; sent at once where the socket takes it. Without effect after conn_close(). */
 void conn_write(struct conn *c, const void *data, size_t len);
-/** Close when what was written is sent (bounded by the idle time). closed() follows later, from the
- * loop. */
+/** Close when what was written is sent (bounded by the idle time and LISTENER_LINGER_MS). No
+ * further data(); closed() follows later, from the loop. Idempotent. */
 void conn_close(struct conn *c);
 /** From now; 0: back to the idle time. */
 void conn_set_deadline(struct conn *c, uint32_t ms);

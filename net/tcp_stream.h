@@ -1,8 +1,10 @@
 /**
  * One TCP connection that we open: connect, write, receive, with one total deadline and one end.
  *
- * Bytes that arrive are gathered and offered to on_data(), which says how many it used; the rest is
- * offered again with more behind it. The buffer's maximum bounds what a peer can make us hold.
+ * Bytes that arrive are gathered and offered to on_data(), which says how many it used. As long as
+ * it uses some it is called again at once with the rest; after 0 the rest is kept and comes again
+ * with more behind it. The buffer's maximum bounds what a peer can make us hold (max_in >= the
+ * largest message).
  *
  * Lifetime as udp_exchange: done() exactly once, from the loop, never inside start, write or
  * cancel, with all handles closed. A peer's orderly close is done(ERR_CLOSED); our own
@@ -29,10 +31,10 @@ typedef void tcp_stream_done_fn(struct tcp_stream *s, int err);
 
 struct tcp_stream_params {
 	struct addr peer;
-	struct addr source;  /* unset: the kernel's choice; its port is ignored */
-	uint32_t timeout_ms; /* for the whole life; tcp_stream_set_deadline() moves it */
-	size_t max_in;       /* bytes held unread at most */
-	tcp_stream_open_fn *on_open;
+	struct addr source;          /* unset: the kernel's choice; its port is ignored */
+	uint32_t timeout_ms;         /* for the whole life; tcp_stream_set_deadline() moves it */
+	size_t max_in;               /* bytes held unread at most */
+	tcp_stream_open_fn *on_open; /* may be NULL */
 	tcp_stream_data_fn *on_data;
 	tcp_stream_done_fn *done;
 };
@@ -51,19 +53,19 @@ struct tcp_stream {
 	unsigned open_handles;
 	int result;
 	struct buf in;
-	struct buf out; /* what uv_try_write could not take at once */
+	struct buf out;    /* what uv_try_write could not take at once */
+	struct buf flying; /* the part of it that libuv holds; empty: no write is under way */
 	uv_write_t write;
-	bool writing;
-	size_t out_flying; /* of out, handed to libuv */
 };
 
 #define TCP_STREAM_OUT_MAX (1u << 20)
 
 void tcp_stream_start(struct tcp_stream *s, struct net *net, const struct tcp_stream_params *p);
-/** Bytes are copied. A failure (LIMIT, NOMEM, a write error) ends the stream through done(). */
+/** Bytes are copied; before the connection is open they wait for it. A failure (LIMIT, NOMEM, a
+ * write error) ends the stream through done(). Without effect on a stream that is ending. */
 void tcp_stream_write(struct tcp_stream *s, const void *data, size_t len);
 void tcp_stream_set_deadline(struct tcp_stream *s, uint32_t timeout_ms);
-/** End with @p result (0: all is well). First call wins. */
+/** End with @p result (0: all is well), at once: unsent bytes are dropped. First call wins. */
 void tcp_stream_finish(struct tcp_stream *s, int result);
 /** tcp_stream_finish(s, ERR_CANCELED), harmless in any state. */
 void tcp_stream_cancel(struct tcp_stream *s);

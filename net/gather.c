@@ -1,0 +1,59 @@
+#include "net/gather.h"
+
+#include "common/err.h"
+
+uint8_t *net_rx_buffer(void)
+{
+	static _Thread_local uint8_t rx[NET_RX_SIZE];
+
+	return rx;
+}
+
+/** Offer @p len bytes until the owner wants more than there are. @return bytes used, or
+ * GATHER_STOP. */
+static size_t offer(const uint8_t *data, size_t len, gather_use_fn *use, void *ctx)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t used = use(ctx, data + done, len - done);
+
+		if (used == GATHER_STOP)
+			return GATHER_STOP;
+		if (used == 0)
+			break;
+		done += used < len - done ? used : len - done;
+	}
+	return done;
+}
+
+int gather_feed(struct buf *held, const uint8_t *data, size_t len, gather_use_fn *use, void *ctx)
+{
+	while (len > 0) {
+		size_t used, take, room;
+		int err;
+
+		if (held->len == 0) {
+			used = offer(data, len, use, ctx);
+			if (used == GATHER_STOP)
+				return ERR_OK;
+			return used < len ? buf_append(held, data + used, len - used) : ERR_OK;
+		}
+		room = held->max - held->len;
+		take = len < room ? len : room;
+		if (take == 0)
+			return ERR_LIMIT;
+		err = buf_append(held, data, take);
+		if (err != ERR_OK)
+			return err;
+		data += take;
+		len -= take;
+		used = offer(held->data, held->len, use, ctx);
+		if (used == GATHER_STOP)
+			return ERR_OK;
+		buf_consume(held, used);
+		if (held->len == 0)
+			buf_done(held);
+	}
+	return ERR_OK;
+}
