@@ -199,8 +199,8 @@ static bool bind_both(struct fake_dns *f)
 
 	addr_set_port(&a, f->p.port);
 	assert_int_equal(uv_tcp_init(&f->t->loop, &f->tcp), 0);
-	assert_int_equal(uv_tcp_bind(&f->tcp, &a.u.sa, UV_TCP_IPV6ONLY * (a.u.sa.sa_family == AF_INET6)),
-			 0);
+	assert_int_equal(
+		uv_tcp_bind(&f->tcp, &a.u.sa, UV_TCP_IPV6ONLY * (a.u.sa.sa_family == AF_INET6)), 0);
 	assert_int_equal(uv_tcp_getsockname(&f->tcp, (struct sockaddr *)&ss, &len), 0);
 	assert_int_equal(addr_from_sockaddr(&f->addr, (struct sockaddr *)&ss), 0);
 	if ((f->p.without & FAKE_NO_TCP) == 0)

@@ -2,16 +2,16 @@
  * A scripted DNS server inside the test's own loop: UDP and TCP on one free loopback port.
  *
  * It decides nothing: each message goes to the test's function, which sends back bytes, now or
- * later, from this port or another, or closes or resets the connection, or does nothing. Replies are
- * made with fake_reply.h, signed with fake_tsig.h.
+ * later, from this port or another, or closes or resets the connection, or does nothing. Replies
+ *are made with fake_reply.h, signed with fake_tsig.h.
  *
  *	static void serve(struct fake_dns *f, const struct fake_dns_request *rq, void *ctx)
  *	{
  *		struct fake_reply r;
  *
  *		fake_reply_begin(&r, rq, DNS_RCODE_NOERROR, FAKE_AA);
- *		fake_reply_srv(&r, DNS_ANSWER, "_vlmcs._tcp.corp.example", 3600, 0, 0, 1688, "kms1.corp.example");
- *		fake_dns_send_reply(&rq->from, &r);
+ *		fake_reply_srv(&r, DNS_ANSWER, "_vlmcs._tcp.corp.example", 3600, 0, 0, 1688,
+ *"kms1.corp.example"); fake_dns_send_reply(&rq->from, &r);
  *	}
  */
 #ifndef KMSBEACON_TESTS_LIB_FAKE_DNS_H
