@@ -10,6 +10,8 @@
 #include "net/dns_client.h"
 #include "resolver/order.h"
 
+struct rsv_lookup;
+
 #define RSV_SRV_LABELS  "_vlmcs._tcp"
 #define RSV_CNAME_MAX   8
 #define RSV_RECORDS_MAX 1024 /* records of one set that are kept, lowest priority first */
@@ -48,6 +50,7 @@ struct rsv_set {
 	bool truncated; /* more than RSV_RECORDS_MAX: the rest was dropped */
 	bool mixed_ttl; /* the TTLs of the set differ, against RFC 2181 §5.2 */
 	struct dns_name owner; /* of the records: the end of the CNAME chain */
+	unsigned hops;         /* CNAMEs followed */
 	uint32_t ttl;          /* seconds; the smallest of chain and set */
 	uint32_t negative_ttl; /* seconds that a resolver may keep the "no"; 0: not told */
 };
@@ -56,11 +59,12 @@ void rsv_set_done(struct rsv_set *s);
 /**
  * Read the set for @p qname out of one answer. Pure.
  * @return 0: @p ret is filled (n may be 0 with `absent`). ERR_DNS_NODATA: no record of the type.
- *         ERR_DNS_CNAME_LOOP. ERR_RCODE_*: what the message says. -EAGAIN: the chain leads to
- *         @p ret_next, about which the message says nothing: ask again. ERR_NOMEM.
+ *         ERR_DNS_NOT_AUTH: a referral, which says nothing. ERR_DNS_CNAME_LOOP. ERR_RCODE_*: what
+ *         the message says. -EAGAIN: the chain leads to ret->owner, about which the message says
+ *         nothing: ask again. ERR_NOMEM. Always: aliased, owner, hops, ttl and negative_ttl as far
+ *         as they are known; rsv_set_done() is harmless.
  */
-int rsv_set_read(const struct dns_msg *m, const struct dns_name *qname, struct rsv_set *ret,
-		 struct dns_name *ret_next);
+int rsv_set_read(const struct dns_msg *m, const struct dns_name *qname, struct rsv_set *ret);
 
 struct rsv_lookup_result {
 	/** 0: set.n > 0 or set.absent. ERR_RCODE_NXDOMAIN, ERR_DNS_NODATA, ERR_RCODE_SERVFAIL,
@@ -73,7 +77,7 @@ struct rsv_lookup_result {
 
 struct rsv_lookup_params {
 	struct dns_name name; /* the owner name itself, with its _vlmcs._tcp labels */
-	/** Copied; the addresses net->resolvers where there is none. */
+	/** Copied; net->resolvers where there is none. */
 	const struct dns_server *servers;
 	size_t n_servers;
 	bool rd;                     /* recursion desired: true for resolvers */
@@ -81,14 +85,13 @@ struct rsv_lookup_params {
 	struct rsv_queries *queries; /* appended to; NULL: not recorded. Borrowed until done() */
 };
 
-struct rsv_lookup;
-/** @p r is borrowed during the call; a set taken over is zeroed by the taker: it must outlive r. */
+/** @p r is borrowed during the call; who wants to keep r->set copies the struct and zeroes r's. */
 typedef void rsv_lookup_done_fn(struct rsv_lookup *l, struct rsv_lookup_result *r);
 
 enum rsv_lookup_state {
 	RSV_LOOKUP_IDLE,
 	RSV_LOOKUP_ASKING,
-	RSV_LOOKUP_CLOSING,
+	RSV_LOOKUP_CANCELING,
 	RSV_LOOKUP_DONE,
 };
 
@@ -98,15 +101,13 @@ struct rsv_lookup {
 	enum rsv_lookup_state state;
 	struct net *net;
 	rsv_lookup_done_fn *done;
-	struct rsv_lookup_params p;
 	struct dns_server servers[DNS_CLIENT_SERVERS_MAX];
 	size_t n_servers;
 	struct dns_question question;
+	struct rsv_queries *queries;
 	struct dns_client client;
-	uv_timer_t deadline;
-	unsigned open_children; /* the client and the timer */
-	unsigned hops;
-	bool aliased;
+	uint64_t end_ms; /* monotonic */
+	unsigned hops;   /* of the CNAME chain, over all questions */
 	uint32_t chain_ttl;
 	struct rsv_lookup_result result;
 };
