@@ -18,10 +18,11 @@ uint32_t dnswire_u32(const uint8_t *at)
 
 int dnswire_header(struct dnswire *w, struct dnswire_header *ret)
 {
-	const uint8_t *at = w->msg + w->pos;
+	const uint8_t *at;
 
 	if (w->len - w->pos < DNSWIRE_HEADER)
 		return ERR_DNS_MALFORMED;
+	at = w->msg + w->pos;
 	ret->id = dnswire_u16(at);
 	ret->flags = dnswire_u16(at + 2);
 	ret->qd = dnswire_u16(at + 4);
