@@ -1,0 +1,115 @@
+"""Fixtures. Each test owns its folder, its addresses and its servers; what it started is stopped at its end.
+
+When a test fails, the logs of its servers are printed with it.
+"""
+
+import os
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from kblib.bind import Named  # noqa: E402
+from kblib.loopback import Loopback  # noqa: E402
+from kblib.program import Daemon, run_program  # noqa: E402
+from kblib.tap import Tap  # noqa: E402
+
+TEST_TIMEOUT_S = 120
+started_key = pytest.StashKey()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    """A deadline over set-up, test and clean-up, so that a hang is a failure that names its place."""
+
+    def on_alarm(number, frame):
+        raise TimeoutError(f"test still running after {TEST_TIMEOUT_S} s")
+
+    previous = signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(TEST_TIMEOUT_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for thing in item.stash.get(started_key, []):
+            report.sections.append((f"log of {thing.name}", thing.log))
+
+
+@pytest.fixture
+def started(request):
+    """What the test has started; stopped in reverse order, each even if another's stop failed."""
+    things = request.node.stash.setdefault(started_key, [])
+    yield things
+    errors = []
+    for thing in reversed(things):
+        try:
+            thing.stop()
+        except Exception as e:  # pylint: disable=broad-except
+            errors.append(e)
+    if errors:
+        raise errors[0]
+
+
+@pytest.fixture
+def loopback():
+    return Loopback()
+
+
+@pytest.fixture
+def named(tmp_path, loopback, started):
+    """named("ns1", zones=[...]) starts a server on the next free address, or on address=."""
+
+    def start(name, **how):
+        address = how.pop("address", None) or loopback.address()
+        port = how.pop("port", loopback.port)
+        server = Named(tmp_path, name, address, port, **how)
+        started.append(server)
+        return server.start()
+
+    return start
+
+
+@pytest.fixture
+def tap(loopback, started):
+    """tap(server) puts a recording relay on an address of its own before a server."""
+
+    def start(server, **how):
+        address = how.pop("address", None) or loopback.address()
+        relay = Tap(address, loopback.port, server.address, server.port, **how)
+        relay.name = f"tap before {server.name}"
+        started.append(relay)
+        return relay
+
+    return start
+
+
+@pytest.fixture
+def kb(loopback):
+    """kb("publish", "--json", ...) runs the command to its end: .code, .out, .err, .json."""
+
+    def run(*args, **how):
+        how.setdefault("dns_port", loopback.port)
+        return run_program(args, **how)
+
+    return run
+
+
+@pytest.fixture
+def daemon(loopback, started):
+    """daemon(config) starts `kmsbeacon run` with that file."""
+
+    def start(config, **how):
+        how.setdefault("dns_port", loopback.port)
+        d = Daemon(config, **how)
+        started.append(d)
+        return d
+
+    return start
