@@ -10,7 +10,8 @@
  * (ERR_STORE_VERSION); a damaged one is moved aside to PATH.damaged-TIME, reported, and a new one
  * begun, because a broken state file must not stop DNS from being right (design §8).
  *
- * Durability: WAL off, synchronous FULL; a job that returned success is on disk.
+ * Durability: WAL off, synchronous FULL and the folder synced too (SQLite's EXTRA); a job that
+ * returned success is on disk.
  */
 #ifndef KMSBEACON_COMMON_STORE_H
 #define KMSBEACON_COMMON_STORE_H
@@ -44,7 +45,7 @@ struct store_job {
 	int err;
 };
 
-#define STORE_JOBS_MAX 65536 /* queued at once; submit refuses beyond */
+#define STORE_JOBS_MAX 65536 /* submitted and not yet handed back; submit refuses beyond */
 
 /**
  * Open (creating it, mode 0600) and start the thread. @p schemas is borrowed for the store's life.
@@ -56,18 +57,21 @@ int store_new(const char *path, const struct store_schema *const *schemas, size_
 	      struct err_info *info);
 /** Finish what is queued, then stop the thread and close. done() of every job has run on return. */
 void store_free(struct store *s);
-/** @return 0 or ERR_LIMIT; then done() will not run. */
+/** @return 0, or ERR_LIMIT, or ERR_CLOSED from inside a done() that store_free() runs; then done()
+ * will not run. */
 int store_submit(struct store *s, struct store_job *job);
 /** Run done() of the jobs that have ended. The owner calls it after `wake`. */
 void store_dispatch(struct store *s);
-/** Wait for all queued jobs and dispatch them; for commands that have nothing else to do. */
+/** Wait for all queued jobs and dispatch them, and those that their done() submits, until none is
+ * left; for commands that have nothing else to do. */
 void store_flush(struct store *s);
 
 /**
  * One SQL statement, with @p args for its `?` in order: t = const char * (NULL is SQL NULL), i =
  * int64_t, b = const void *, size_t. @p row (may be NULL) runs for each row; non-zero from it stops
- * with that code.
- * @return 0, STORE_* or what row() returned.
+ * with that code. Exactly one statement, no BEGIN or COMMIT: the transaction is the job's.
+ * @return 0, STORE_* (ERR_STORE_FULL: the disk is full), ERR_INTERNAL for SQL that is wrong, or
+ * what row() returned. A violated constraint is ERR_STORE_FAILED.
  */
 typedef int store_row_fn(void *ctx, const struct store_row *row);
 int store_exec(struct store_db *db, const char *sql, store_row_fn *row, void *ctx, const char *args,
