@@ -39,7 +39,7 @@ struct bytes {
 	size_t len;
 	uint8_t b[8192];
 };
-/** From hex, bytes apart by a blank or not; the test ends here where it is none. */
+/** From hex; blanks are skipped. */
 struct bytes vec(const char *hex);
 
 #endif

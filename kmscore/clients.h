@@ -1,0 +1,63 @@
+/**
+ * The clients a lab host has seen in the last 30 days, far beyond the few that its count needs: how
+ * many there are, and which machine ids are used by more than one machine (images cloned without
+ * `sysprep /generalize`, which hold the count down).
+ *
+ * Bounded: beyond the maximum given at init the client seen longest ago is forgotten. Memory grows
+ * with the clients, at most about KMS_CLIENT_BYTES_MAX for each. Pure; the time is passed in. The
+ * hash is keyed with a random number, so that nobody can choose ids that collide.
+ */
+#ifndef KMSBEACON_KMSCORE_CLIENTS_H
+#define KMSBEACON_KMSCORE_CLIENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kmscore/guid.h"
+
+#define KMS_CLIENTS_MAX      100000
+#define KMS_CLIENT_NAME_MAX  64 /* bytes kept of a machine name, with its NUL */
+#define KMS_CLIENT_BYTES_MAX 200
+
+struct kms_client_entry {
+	struct guid cmid;
+	int64_t seen_ms;
+	char name[KMS_CLIENT_NAME_MAX]; /* the machine that was seen last */
+	uint64_t name_hash;             /* of the whole name */
+	bool duplicate;                 /* seen with more than one name */
+	/* private */
+	uint32_t older, newer; /* in the order of seen_ms */
+	uint32_t next;         /* in its hash chain */
+};
+
+struct kms_clients {
+	/* private */
+	struct kms_client_entry *e;
+	uint32_t *bucket; /* a power of two */
+	size_t n, cap, max, n_buckets;
+	size_t duplicates;
+	uint32_t oldest, newest;
+	uint64_t hash_key;
+};
+
+void kms_clients_init(struct kms_clients *t, size_t max, struct rng *rng);
+void kms_clients_done(struct kms_clients *t);
+
+struct kms_clients_seen {
+	bool known;                          /* within the last 30 days */
+	bool other_name;                     /* now with another name than last time */
+	char last_name[KMS_CLIENT_NAME_MAX]; /* with other_name */
+};
+/**
+ * A valid request of @p cmid from the machine @p name.
+ * @return 0, or NOMEM: then it is not remembered, and the request is to be answered all the same.
+ */
+int kms_clients_add(struct kms_clients *t, const struct guid *cmid, const char *name,
+		    int64_t now_ms, struct kms_clients_seen *ret);
+/** Forget who was not seen for 30 days; @return how many are left. */
+size_t kms_clients_count(struct kms_clients *t, int64_t now_ms);
+/** Of these, ids used by more than one machine. */
+size_t kms_clients_duplicates(const struct kms_clients *t);
+
+#endif

@@ -1,0 +1,157 @@
+#include "kmscore/lab_host.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/hresult.h"
+#include "kmscore/kms_msg.h"
+
+void lab_host_init(struct lab_host *h, const struct lab_host_params *p)
+{
+	memset(h, 0, sizeof(*h));
+	h->p = *p;
+	h->key = *p->key;
+	h->p.key = NULL; /* ours is the copy */
+	h->log.module = "kms";
+	kms_count_init(&h->count);
+	kms_clients_init(&h->clients, KMS_CLIENTS_MAX, p->rng);
+	/* All hosts of one lab show the same: it comes from the key. */
+	(void)snprintf(h->host_pid, sizeof(h->host_pid), "kmsbeacon-lab-%02x%02x%02x%02x",
+		       h->key.id[0], h->key.id[1], h->key.id[2], h->key.id[3]);
+}
+
+void lab_host_done(struct lab_host *h)
+{
+	kms_clients_done(&h->clients);
+	lab_key_wipe(&h->key);
+}
+
+/** A request that no lab client of this lab has sent: counted, refused, and said once a minute. */
+static void refuse(struct lab_host *h, const struct addr *peer, int err, const uint8_t *body,
+		   size_t len, struct lab_answer *ret)
+{
+	struct kms_version v = { 0, 0 };
+	char who[ADDR_TEXT_MAX], code[HRESULT_TEXT_MAX];
+	const char *text;
+
+	h->failed++;
+	ret->hresult =
+		err == ERR_LAB_NOT_LAB || err == ERR_LAB_KEY ? HR_HOST_MISMATCH : HR_INVALID_DATA;
+	if (!log_limit_pass(&h->limit, peer, clock_mono_ms(h->p.clock), NULL))
+		return;
+	(void)kms_body_version(body, len, &v);
+	if (err == ERR_LAB_NOT_LAB)
+		text = "a KMS client reached this lab host, which activates nobody: point it to a "
+		       "licensed KMS host, and publish no lab host in its domain";
+	else if (err == ERR_LAB_KEY)
+		text = "a lab client with another lab key: give it the key file of this host";
+	else
+		text = "a lab request that is damaged or was not made with the lab key it names";
+	addr_format_host(peer, who);
+	log_warning(&h->log, "lab.refused", "client=%s version=%u.%u bytes=%zu hresult=%s text=%s",
+		    who, v.major, v.minor, len, hresult_format(ret->hresult, code), text);
+}
+
+static void event_12290(struct lab_host *h, const struct lab_request *rq, const struct addr *peer,
+			uint32_t hresult, uint32_t count, int64_t now_ms)
+{
+	struct kms_event_12290 fields = {
+		.hresult = hresult,
+		.n_policy = rq->n_policy,
+		.machine = rq->machine,
+		.cmid = rq->cmid,
+		.client_ms = lab_filetime_ms(rq->client_time),
+		.vm = rq->vm,
+		.licence = rq->licence,
+		.minutes_left = rq->minutes_left,
+		.activation_id = rq->activation_id,
+	};
+	char text[KMS_EVENT_TEXT_MAX], who[ADDR_TEXT_MAX];
+	const struct kms_event *e;
+
+	kms_event_format_12290(&fields, text);
+	e = kms_event_ring_add(&h->events, now_ms, KMS_EVENT_REQUEST_SERVED, hresult, text);
+	if (log_enabled(LOG_INFO)) {
+		addr_format_host(peer, who);
+		log_info(&h->log, "kms.request", "id=%u client=%s count=%u text=%s", e->id, who,
+			 count, text);
+	}
+	if (h->p.on_event != NULL)
+		h->p.on_event(h->p.ctx, e);
+}
+
+static void remember(struct lab_host *h, const struct lab_request *rq, const struct addr *peer,
+		     int64_t now_ms)
+{
+	char cmid[GUID_TEXT_MAX], who[ADDR_TEXT_MAX];
+	struct kms_clients_seen seen;
+
+	/* Without memory the client is answered all the same, only not listed. */
+	if (kms_clients_add(&h->clients, &rq->cmid, rq->machine, now_ms, &seen) != 0 ||
+	    !seen.other_name || !log_limit_pass(&h->limit, peer, clock_mono_ms(h->p.clock), NULL))
+		return;
+	guid_format(&rq->cmid, cmid);
+	addr_format_host(peer, who);
+	log_warning(&h->log, "kms.duplicate_cmid", "client=%s cmid=%s machine=%s before=%s text=%s",
+		    who, cmid, rq->machine, seen.last_name,
+		    "two machines use one client machine id and count as one: generalize the image "
+		    "they were made from (sysprep /generalize), or rearm them");
+}
+
+static int answer(struct lab_host *h, const struct lab_request *rq, const uint8_t *request_nonce,
+		  uint32_t count, struct lab_answer *ret)
+{
+	struct lab_response rs = {
+		.cmid = rq->cmid,
+		.client_time = rq->client_time,
+		.count = count,
+		.activation_min = h->p.activation_min,
+		.renewal_min = h->p.renewal_min,
+	};
+	uint8_t nonce[LAB_NONCE_LEN];
+	int err;
+
+	memcpy(rs.request_nonce, request_nonce, sizeof(rs.request_nonce));
+	memcpy(rs.host_pid, h->host_pid, sizeof(rs.host_pid));
+	rng_bytes(h->p.rng, nonce, sizeof(nonce));
+	err = lab_response_seal(&h->key, nonce, &rs, ret->body);
+	ret->body_len = err == 0 ? sizeof(ret->body) : 0;
+	return err;
+}
+
+void lab_host_request(struct lab_host *h, const struct addr *peer, const uint8_t *body, size_t len,
+		      struct lab_answer *ret)
+{
+	int64_t now_ms = clock_wall_ms(h->p.clock), skew_ms;
+	uint8_t nonce[LAB_NONCE_LEN];
+	struct lab_request rq;
+	uint32_t count;
+	int err;
+
+	ret->hresult = HR_OK;
+	ret->body_len = 0;
+	h->requests++;
+	err = lab_request_open(&h->key, body, len, &rq, nonce);
+	if (err != 0) {
+		refuse(h, peer, err, body, len, ret);
+		return;
+	}
+	skew_ms = lab_filetime_ms(rq.client_time) - now_ms;
+	if (skew_ms > KMS_SKEW_MAX_MS || skew_ms < -KMS_SKEW_MAX_MS) {
+		h->failed++;
+		ret->hresult = HR_INVALID_TIMESTAMP;
+		event_12290(h, &rq, peer, ret->hresult, kms_count_now(&h->count, now_ms), now_ms);
+		return;
+	}
+	count = kms_count_add(&h->count, &rq.cmid, rq.n_policy, now_ms);
+	remember(h, &rq, peer, now_ms);
+	if (answer(h, &rq, nonce, count, ret) != 0) {
+		h->failed++;
+		ret->hresult = HR_INVALID_DATA;
+		log_error(&h->log, "lab.seal_failed", "text=%s",
+			  "OpenSSL could not encrypt an answer; is AES-256-GCM disabled here?");
+	} else {
+		h->by_licence[rq.licence]++;
+	}
+	event_12290(h, &rq, peer, ret->hresult, count, now_ms);
+}

@@ -1,0 +1,210 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* after the above, which it needs */
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "kmscore/clients.h"
+#include "kmscore/count.h"
+#include "kmscore/wire.h"
+
+#define T0 INT64_C(1795262400000)
+
+static struct guid id(uint32_t n)
+{
+	struct guid g = { { 0 } };
+
+	wire_put_u32(g.b, n, true);
+	return g;
+}
+
+static uint32_t add(struct kms_count *c, uint32_t n, uint32_t n_policy, int64_t now_ms)
+{
+	struct guid g = id(n);
+
+	return kms_count_add(c, &g, n_policy, now_ms);
+}
+
+static void t_new_ids_count_and_known_ones_do_not(void **state)
+{
+	struct kms_count c;
+
+	(void)state;
+	kms_count_init(&c);
+	assert_int_equal(kms_count_now(&c, T0), 0);
+	for (uint32_t i = 1; i <= 25; i++)
+		assert_int_equal(add(&c, i, 25, T0 + i), i);
+	assert_int_equal(add(&c, 7, 25, T0 + 100), 25);
+	assert_int_equal(add(&c, 7, 25, T0 + 101), 25); /* a cloned image: stuck */
+}
+
+static void t_table_is_twice_the_threshold(void **state)
+{
+	struct kms_count c;
+
+	(void)state;
+	kms_count_init(&c);
+	for (uint32_t i = 1; i <= 30; i++) /* servers and Office alone: 10 */
+		assert_int_equal(add(&c, i, 5, T0), i < 10 ? i : 10);
+	for (uint32_t i = 31; i <= 100; i++) /* one Windows client makes it 50, for good */
+		assert_int_equal(add(&c, i, i == 31 ? 25 : 5, T0), i - 20 < 50 ? i - 20 : 50);
+	assert_int_equal(add(&c, 101, UINT32_MAX, T0), 50); /* whatever a client claims */
+	assert_int_equal(c.cap, KMS_COUNT_LARGE);
+	/* The newest are in it: the oldest of them renews without changing the count, and an id
+	 * that fell out comes back in the place of the then oldest. */
+	assert_int_equal(add(&c, 52, 5, T0), 50);
+	assert_int_equal(add(&c, 1, 5, T0), 50);
+}
+
+static void t_ids_leave_after_30_days(void **state)
+{
+	struct kms_count c;
+
+	(void)state;
+	kms_count_init(&c);
+	(void)add(&c, 1, 25, T0);
+	(void)add(&c, 2, 25, T0 + 1000);
+	assert_int_equal(kms_count_now(&c, T0 + KMS_CMID_LIFE_MS - 1), 2);
+	assert_int_equal(kms_count_now(&c, T0 + KMS_CMID_LIFE_MS), 1);
+	(void)add(&c, 2, 25, T0 + KMS_CMID_LIFE_MS); /* a renewal starts the 30 days anew */
+	assert_int_equal(kms_count_now(&c, T0 + 2 * KMS_CMID_LIFE_MS - 1), 1);
+	assert_int_equal(kms_count_now(&c, T0 + 2 * KMS_CMID_LIFE_MS), 0);
+}
+
+static void t_clock_set_back(void **state)
+{
+	struct kms_count c;
+
+	(void)state;
+	kms_count_init(&c);
+	(void)add(&c, 1, 25, T0 + KMS_CMID_LIFE_MS);
+	assert_int_equal(add(&c, 2, 25, T0), 2); /* nothing leaves by that */
+	assert_int_equal(kms_count_now(&c, T0 + KMS_CMID_LIFE_MS), 1);
+}
+
+struct clients_fixture {
+	struct kms_clients t;
+	struct rng rng;
+};
+
+static void clients_setup(struct clients_fixture *f, size_t max)
+{
+	rng_init_seed(&f->rng, 4);
+	kms_clients_init(&f->t, max, &f->rng);
+}
+
+static struct kms_clients_seen seen(struct clients_fixture *f, uint32_t n, const char *name,
+				    int64_t now_ms)
+{
+	struct guid g = id(n);
+	struct kms_clients_seen s;
+
+	assert_int_equal(kms_clients_add(&f->t, &g, name, now_ms, &s), 0);
+	return s;
+}
+
+static void t_cloned_images_are_noticed(void **state)
+{
+	struct clients_fixture f;
+	struct kms_clients_seen s;
+
+	(void)state;
+	clients_setup(&f, 100);
+	assert_false(seen(&f, 1, "pc1", T0).known);
+	assert_true(seen(&f, 1, "pc1", T0).known);
+	assert_int_equal(kms_clients_duplicates(&f.t), 0);
+	s = seen(&f, 1, "pc2", T0);
+	assert_true(s.known && s.other_name);
+	assert_string_equal(s.last_name, "pc1");
+	s = seen(&f, 1, "pc1", T0);
+	assert_true(s.other_name);
+	assert_string_equal(s.last_name, "pc2");
+	assert_int_equal(kms_clients_duplicates(&f.t), 1);
+	assert_int_equal(kms_clients_count(&f.t, T0 + KMS_CMID_LIFE_MS), 0);
+	assert_int_equal(kms_clients_duplicates(&f.t), 0);
+	kms_clients_done(&f.t);
+}
+
+/* Names that are equal in what is kept of them are still told apart; they are cut between
+ * characters. */
+static void t_long_names(void **state)
+{
+	char a[200], b[200];
+	struct clients_fixture f;
+	struct kms_clients_seen s;
+
+	(void)state;
+	clients_setup(&f, 100);
+	memset(a, 'x', sizeof(a));
+	a[199] = '\0';
+	memcpy(a + 61, "\xe2\x82\xac", 3);
+	memcpy(b, a, sizeof(b));
+	b[198] = 'y';
+	(void)seen(&f, 1, a, T0);
+	s = seen(&f, 1, b, T0);
+	assert_true(s.other_name);
+	assert_int_equal(strlen(s.last_name), 61);
+	kms_clients_done(&f.t);
+}
+
+static void t_clients_are_bounded(void **state)
+{
+	struct clients_fixture f;
+
+	(void)state;
+	clients_setup(&f, 100);
+	for (uint32_t i = 0; i < 1000; i++)
+		(void)seen(&f, i, "pc", T0 + i);
+	assert_int_equal(kms_clients_count(&f.t, T0 + 1000), 100);
+	assert_true(seen(&f, 999, "pc", T0 + 1000).known);
+	assert_true(seen(&f, 900, "pc", T0 + 1000).known);
+	assert_false(seen(&f, 899, "pc", T0 + 1000).known);
+	kms_clients_done(&f.t);
+	clients_setup(&f, 0);
+	assert_false(seen(&f, 1, "pc", T0).known);
+	assert_int_equal(kms_clients_count(&f.t, T0), 0);
+	kms_clients_done(&f.t);
+}
+
+/* Against a plain model: what was seen within 30 days is known, nothing else. */
+static void t_clients_like_a_simple_model(void **state)
+{
+	int64_t last[200], now = T0;
+	struct clients_fixture f;
+
+	(void)state;
+	clients_setup(&f, 10000);
+	memset(last, 0, sizeof(last));
+	for (unsigned step = 0; step < 20000; step++) {
+		uint32_t n = rng_below(&f.rng, 200);
+		size_t alive = 0;
+
+		now += (int64_t)rng_below(&f.rng, 24 * 3600 * 1000);
+		assert_int_equal(seen(&f, n, "pc", now).known, now - last[n] < KMS_CMID_LIFE_MS);
+		last[n] = now;
+		for (unsigned i = 0; i < 200; i++)
+			alive += now - last[i] < KMS_CMID_LIFE_MS;
+		assert_int_equal(kms_clients_count(&f.t, now), alive);
+	}
+	kms_clients_done(&f.t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t_new_ids_count_and_known_ones_do_not),
+		cmocka_unit_test(t_table_is_twice_the_threshold),
+		cmocka_unit_test(t_ids_leave_after_30_days),
+		cmocka_unit_test(t_clock_set_back),
+		cmocka_unit_test(t_cloned_images_are_noticed),
+		cmocka_unit_test(t_long_names),
+		cmocka_unit_test(t_clients_are_bounded),
+		cmocka_unit_test(t_clients_like_a_simple_model),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
