@@ -3,7 +3,7 @@
 # make unit       unit tests, ASan and UBSan           make itest    integration tests against real servers
 # make tidy       clang-tidy                           make format   rewrite the sources with clang-format
 #
-# VARIANT picks flags and a folder: release (default, gcc), asan (clang, ASan and UBSan), clang (clang, -Werror).
+# V=1 shows whole commands. VARIANT picks flags and a folder: release (default, gcc), asan (clang, ASan and UBSan), clang (clang, -Werror).
 
 VARIANT ?= release
 BUILD   := build/$(VARIANT)
@@ -35,6 +35,14 @@ CFLAGS  := -std=gnu17 $(OPT) $(WARN) -fno-strict-aliasing -fvisibility=hidden -f
 LDFLAGS := $(filter -fsanitize%,$(OPT)) -pie -Wl,-z,relro,-z,now
 LDLIBS  := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
 
+ifeq ($(V),1)
+Q       :=
+say      =
+else
+Q       := @
+say      = @printf '  %-5s %s\n' $(1) $(2)
+endif
+
 .PHONY: all
 all: $(BUILD)/kmsbeacon
 
@@ -46,18 +54,22 @@ OBJS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN),$(SRCS)))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libkmsbeacon.a: $(OBJS)
 	@rm -f $@
-	ar rcs $@ $(OBJS)
+	$(call say,AR,$@)
+	$(Q)ar rcs $@ $(OBJS)
 
 $(BUILD)/kmsbeacon: $(BUILD)/$(MAIN:.c=.o) $(BUILD)/libkmsbeacon.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 TESTLIB_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(TESTLIB_SRCS))
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(TESTLIB_OBJS) $(BUILD)/libkmsbeacon.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 .PRECIOUS: $(BUILD)/%.o
 
 .PHONY: unit-bins unit itest check lint tidy format deps demo clean
