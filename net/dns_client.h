@@ -11,7 +11,11 @@
  * Unsigned replies to signed requests never end it well: an unsigned error is remembered as a hint
  * and the result is ERR_TSIG_UNSIGNED or ERR_TSIG_PEER_* (T05, T06).
  *
- * Lifetime as udp_exchange: done() exactly once, from the loop, never inside start or cancel.
+ * Such a reply could be forged, so the attempt goes on waiting for one that verifies, but no longer
+ * than DNS_CLIENT_GRACE_MS, because real servers answer so (BADKEY, BADSIG); then the next server.
+ *
+ * Lifetime as udp_exchange: the caller owns struct dns_client, which stays put from start until
+ * done(); done() exactly once, from the loop, never inside start or cancel.
  */
 #ifndef KMSBEACON_NET_DNS_CLIENT_H
 #define KMSBEACON_NET_DNS_CLIENT_H
@@ -29,7 +33,8 @@ struct dns_server {
 };
 
 struct dns_client_params {
-	const struct dns_server *servers; /* copied; asked in this order */
+	/** Copied; asked in this order. None: ERR_NO_SERVER; above the maximum: ERR_LIMIT. */
+	const struct dns_server *servers;
 	size_t n_servers;
 	/** Exactly one of the two; copied. */
 	const struct dns_question *question;
@@ -38,12 +43,14 @@ struct dns_client_params {
 	uint32_t total_ms;   /* 0: DNS_CLIENT_TOTAL_MS */
 	unsigned tries;      /* rounds over the list; 0: DNS_CLIENT_TRIES */
 	bool tcp_only;
-	bool require_aa; /* an answer without AA is ERR_DNS_NOT_AUTH and moves on */
+	/** NOERROR or NXDOMAIN without AA is ERR_DNS_NOT_AUTH, and the next server is asked. */
+	bool require_aa;
 };
 
 #define DNS_CLIENT_ATTEMPT_MS 2000
 #define DNS_CLIENT_TOTAL_MS   10000
 #define DNS_CLIENT_TRIES      3
+#define DNS_CLIENT_GRACE_MS   300
 
 /** How it ended, borrowed during done(). */
 struct dns_outcome {
@@ -70,7 +77,10 @@ typedef void dns_client_done_fn(struct dns_client *c, const struct dns_outcome *
 struct dns_client {
 	void *owner; /* the caller's */
 	/* private */
-	struct dns_client_impl *impl; /* allocated by start, gone before done() returns */
+	uv_timer_t timer;
+	dns_client_done_fn *done;
+	struct dns_client_impl
+		*impl; /* from start until done(); NULL also where there is no memory for it */
 };
 
 /** Start; every error arrives through @p done. */
