@@ -7,9 +7,9 @@
 #include "common/mem.h"
 #include "publisher/targets.h"
 
-enum pub_policy_for { PUB_POLICY_BIND, PUB_POLICY_KNOT, PUB_POLICY_PDNS, PUB_POLICY_COUNT_ };
+enum pub_policy_for { PUB_POLICY_BIND, PUB_POLICY_COUNT_ };
 
-/** "bind", "knot", "pdns": what --for takes. false for a word that is not offered. */
+/** "bind": what --for takes. false for a word that is not offered. */
 bool pub_policy_for_parse(const char *text, enum pub_policy_for *ret);
 /** The words, separated by "|", for --help. */
 const char *pub_policy_for_list(void);
@@ -21,7 +21,10 @@ struct pub_policy_params {
 	bool delegate; /* _vlmcs._tcp.D as a zone of its own */
 };
 
-/** Append to @p out. 0, ERR_NOMEM, ERR_LIMIT; ERR_CONFIG with a sentence where a domain has no key.
+/**
+ * Append to @p out. For BIND and without `delegate`, the text of one domain may stand as it is
+ * inside the zone statement: what belongs elsewhere is in comments. No secret is in it.
+ * @return 0, ERR_NOMEM, ERR_LIMIT; ERR_CONFIG with a sentence where a domain has no key.
  */
 int pub_policy_write(const struct pub_policy_params *p, struct buf *out, struct err_info *info);
 

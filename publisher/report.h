@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "publisher/engine.h"
 #include "publisher/reconcile.h"

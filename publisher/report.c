@@ -1,0 +1,310 @@
+#include "publisher/report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/hresult.h"
+#include "net/dnsmsg.h"
+
+/* jansson's *_new functions take over what they are given and answer NULL for a NULL in it, so one
+ * check at the end is enough. */
+
+static json_t *name_or_null(const struct dns_name *n)
+{
+	char text[DNSNAME_TEXT_MAX];
+
+	return dns_name_is_set(n) ? json_string(dns_name_format(n, text)) : json_null();
+}
+
+static json_t *addr_or_null(const struct addr *a)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!addr_is_set(a))
+		return json_null();
+	addr_format(a, text);
+	return json_string(text);
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text[0] != '\0' ? json_string(text) : json_null();
+}
+
+/* As it would stand in a zone file, but for the dots at the end of names (design §3). */
+static json_t *rr_json(const struct dns_name *owner, const struct pub_change *c)
+{
+	char name[DNSNAME_TEXT_MAX], srv[DNS_SRV_TEXT_MAX];
+
+	return json_sprintf("%s %u IN SRV %s", dns_name_format(owner, name), c->ttl_s,
+			    dns_srv_format(&c->srv, srv));
+}
+
+static json_t *changes_json(const struct pub_result *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list != NULL && i < r->n_changes; i++) {
+		const struct pub_change *c = &r->changes[i];
+		json_t *o = json_pack("{s:s, s:o, s:o}", "op", c->op == PUB_ADD ? "add" : "delete",
+				      "rr", rr_json(&r->owner, c), "host", text_or_null(c->host));
+
+		if (json_array_append_new(list, o) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *proof_json(const struct pub_result *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list != NULL && i < r->n_proof; i++) {
+		const struct pub_proof *p = &r->proof[i];
+		json_t *o = json_pack(
+			"{s:o, s:o, s:o, s:s, s:b, s:o}", "server", name_or_null(&p->name),
+			"address", addr_or_null(&p->addr), "serial",
+			p->has_serial ? json_integer((json_int_t)p->serial) : json_null(), "state",
+			pub_proof_state_name(p->state), "primary", p->is_primary, "error",
+			p->err != 0 ? json_string(err_text(p->err)) : json_null());
+
+		if (json_array_append_new(list, o) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *findings_json(const struct pub_result *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list != NULL && i < r->n_findings; i++) {
+		const struct pub_finding *f = &r->findings[i];
+		json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "id", pub_finding_name(f->id),
+				      "severity", pub_finding_severity(f->id), "text", f->text,
+				      "hint", pub_finding_hint(f->id));
+
+		if (json_array_append_new(list, o) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *result_json(const struct pub_result *r)
+{
+	char hresult[HRESULT_TEXT_MAX];
+
+	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o}",
+			 "domain", name_or_null(&r->domain), "zone", name_or_null(&r->zone), "view",
+			 r->view, "owner", name_or_null(&r->owner), "server",
+			 text_or_null(r->server), "address", addr_or_null(&r->addr), "changes",
+			 changes_json(r), "state", pub_state_name(r->state), "rcode",
+			 r->has_rcode ? json_string(dns_rcode_name(r->rcode)) : json_null(),
+			 "hresult", hresult_format(r->hresult, hresult), "ttl",
+			 r->ttl_s != 0 ? json_integer((json_int_t)r->ttl_s) : json_null(), "proof",
+			 proof_json(r), "hint", text_or_null(r->hint), "findings",
+			 findings_json(r));
+}
+
+json_t *pub_report_json(const struct pub_result *results, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list != NULL && i < n; i++) {
+		if (json_array_append_new(list, result_json(&results[i])) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list != NULL ? json_pack("{s:o}", "domains", list) : NULL;
+}
+
+static json_t *time_json(int64_t ms)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	if (ms == 0)
+		return json_null();
+	clock_format_rfc3339(ms, text);
+	return json_string(text);
+}
+
+static void add_row(void *ctx, const struct pub_engine_row *row)
+{
+	json_t **list = ctx;
+	json_t *o;
+
+	if (*list == NULL)
+		return;
+	o = json_pack("{s:o, s:s, s:s, s:o, s:o, s:o}", "domain", name_or_null(&row->domain),
+		      "view", row->view, "state", row->state, "last_proven",
+		      time_json(row->last_proven_ms), "next_check", time_json(row->next_check_ms),
+		      "last_error", text_or_null(row->last_error));
+	if (json_array_append_new(*list, o) != 0) {
+		json_decref(*list);
+		*list = NULL;
+	}
+}
+
+json_t *pub_report_status(struct pub_engine *e)
+{
+	json_t *list = json_array();
+
+	pub_engine_rows(e, add_row, &list);
+	return list;
+}
+
+static const char *get(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s != NULL ? s : "";
+}
+
+static bool state_is_ok(const char *state)
+{
+	return strcmp(state, "proven") == 0 || strcmp(state, "unchanged") == 0 ||
+	       strcmp(state, "planned") == 0;
+}
+
+/* Colours say what the words say already: green well, yellow wait, red no. */
+static const char *paint(bool colour, const char *state)
+{
+	if (!colour)
+		return "";
+	if (state_is_ok(state) || strcmp(state, "ok") == 0 || strcmp(state, "add") == 0)
+		return "\033[32m";
+	if (strcmp(state, "lagging") == 0 || strcmp(state, "unknown") == 0)
+		return "\033[33m";
+	return "\033[31m";
+}
+
+static const char *plain(bool colour)
+{
+	return colour ? "\033[0m" : "";
+}
+
+static int head_text(const json_t *d, bool colour, struct buf *out)
+{
+	const char *state = get(d, "state"), *view = get(d, "view"), *rcode = get(d, "rcode");
+	const char *hresult = get(d, "hresult");
+	int err;
+
+	err = buf_printf(out, "%s%s%s%s  %s%s%s", get(d, "domain"),
+			 view[0] != '\0' ? " (view " : "", view, view[0] != '\0' ? ")" : "",
+			 paint(colour, state), state, plain(colour));
+	if (err == ERR_OK && !state_is_ok(state))
+		err = buf_printf(out, "%s%s  %s", rcode[0] != '\0' ? " " : "", rcode, hresult);
+	if (err == ERR_OK)
+		err = buf_printf(out, "\n");
+	if (err == ERR_OK && get(d, "zone")[0] != '\0')
+		err = buf_printf(out, "  zone %s at %s%s%s%s\n", get(d, "zone"), get(d, "server"),
+				 get(d, "address")[0] != '\0' ? " (" : "", get(d, "address"),
+				 get(d, "address")[0] != '\0' ? ")" : "");
+	return err;
+}
+
+static int changes_text(const json_t *d, bool colour, struct buf *out)
+{
+	json_t *c;
+	size_t i;
+	int err = ERR_OK;
+
+	json_array_foreach(json_object_get(d, "changes"), i, c)
+	{
+		if (err == ERR_OK)
+			err = buf_printf(out, "  %s%s %s%s\n", paint(colour, get(c, "op")),
+					 strcmp(get(c, "op"), "add") == 0 ? "+" : "-", get(c, "rr"),
+					 plain(colour));
+	}
+	return err;
+}
+
+static int proof_text(const json_t *d, bool colour, struct buf *out)
+{
+	size_t i, width = 0, addr_width = 0;
+	json_t *p;
+	int err = ERR_OK;
+
+	json_array_foreach(json_object_get(d, "proof"), i, p)
+	{
+		size_t len = strlen(get(p, "server"));
+		size_t addr_len = strlen(get(p, "address"));
+
+		width = len > width ? len : width;
+		addr_width = addr_len > addr_width ? addr_len : addr_width;
+	}
+	json_array_foreach(json_object_get(d, "proof"), i, p)
+	{
+		const json_t *serial = json_object_get(p, "serial");
+		const char *state = get(p, "state");
+		char text[32] = "-";
+
+		if (json_is_integer(serial))
+			(void)snprintf(text, sizeof(text), "%lld",
+				       (long long)json_integer_value(serial));
+		if (err == ERR_OK)
+			err = buf_printf(out, "  %-*s  %-*s  serial %-10s  %s%s%s%s%s%s\n",
+					 (int)width, get(p, "server"), (int)addr_width,
+					 get(p, "address"), text, paint(colour, state), state,
+					 plain(colour), get(p, "error")[0] != '\0' ? " (" : "",
+					 get(p, "error"), get(p, "error")[0] != '\0' ? ")" : "");
+	}
+	return err;
+}
+
+static int findings_text(const json_t *d, struct buf *out)
+{
+	json_t *f;
+	size_t i;
+	int err = ERR_OK;
+
+	json_array_foreach(json_object_get(d, "findings"), i, f)
+	{
+		if (err == ERR_OK)
+			err = buf_printf(out, "  %s: %s: %s; %s\n", get(f, "severity"),
+					 get(f, "id"), get(f, "text"), get(f, "hint"));
+	}
+	if (err == ERR_OK && get(d, "hint")[0] != '\0')
+		err = buf_printf(out, "  %s\n", get(d, "hint"));
+	return err;
+}
+
+int pub_report_text(const json_t *report, bool colour, struct buf *out)
+{
+	json_t *d;
+	size_t i;
+	int err = ERR_OK;
+
+	json_array_foreach(json_object_get(report, "domains"), i, d)
+	{
+		if (err == ERR_OK)
+			err = head_text(d, colour, out);
+		if (err == ERR_OK)
+			err = changes_text(d, colour, out);
+		if (err == ERR_OK)
+			err = proof_text(d, colour, out);
+		if (err == ERR_OK)
+			err = findings_text(d, out);
+	}
+	return err;
+}
+
+int pub_report_exit(const json_t *report)
+{
+	json_t *d;
+	size_t i;
+
+	json_array_foreach(json_object_get(report, "domains"), i, d)
+	{
+		if (!state_is_ok(get(d, "state")))
+			return 1;
+	}
+	return 0;
+}
