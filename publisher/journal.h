@@ -34,7 +34,7 @@ enum pub_rec_state {
 };
 const char *pub_rec_state_name(enum pub_rec_state s);
 
-/** One row. Borrowed from the journal, valid until it is marked again. */
+/** One row. Borrowed from the journal, valid until any row of its set is marked. */
 struct pub_rec {
 	struct dns_srv srv;
 	enum pub_rec_state state;
@@ -42,7 +42,8 @@ struct pub_rec {
 	char *host;       /* of the configuration, when it was wanted */
 	int64_t since_ms; /* wall clock: when the state was entered */
 	/* private */
-	bool dirty;
+	bool dirty;   /* memory is ahead of the file; with PUB_REC_NONE: the row is to go */
+	uint32_t gen; /* changes with each mark: tells whether a write was of the newest state */
 };
 
 /** The rows of one (zone, view, owner), and what is known of the set. */
@@ -51,17 +52,19 @@ struct pub_set {
 	struct dns_name zone;
 	struct dns_name owner;
 	char *view;
-	char *servers;      /* as configured, separated by blanks: how to reach it as an orphan */
-	char *key_handle;   /* likewise */
-	uint32_t ttl_asked; /* a TTL that the server changed ... */
-	uint32_t ttl_got;   /* ... to this one: not asked for again. 0: not known to do that */
-	struct pub_rec *recs;
+	char *servers;        /* as configured, separated by blanks: how to reach it as an orphan */
+	char *key_handle;     /* likewise */
+	uint32_t ttl_asked;   /* a TTL that the server changed ... */
+	uint32_t ttl_got;     /* ... to this one: not asked for again. 0: not known to do that */
+	struct pub_rec *recs; /* those with PUB_REC_NONE are gone, but not yet in the file */
 	size_t n_recs;
 	/* private */
 	bool dirty;
+	uint32_t gen;
 };
 
 struct pub_journal;
+struct pub_sync_row;
 
 /** For store_new(). */
 extern const struct store_schema pub_journal_schema;
@@ -71,6 +74,9 @@ extern const struct store_schema pub_journal_schema;
 int pub_journal_new(struct store *store, struct pub_journal **ret, struct err_info *info);
 void pub_journal_free(struct pub_journal *j); /* no sync may be under way; NULL is fine */
 
+/** Whether any of its records may be in DNS: published or adopted, or an intent. */
+bool pub_set_is_live(const struct pub_set *set);
+
 /** NULL where nothing is known of it. */
 struct pub_set *pub_journal_find(struct pub_journal *j, const struct dns_name *zone,
 				 const char *view, const struct dns_name *owner);
@@ -78,6 +84,7 @@ struct pub_set *pub_journal_find(struct pub_journal *j, const struct dns_name *z
 struct pub_set *pub_journal_need(struct pub_journal *j, const struct dns_name *domain,
 				 const struct dns_name *zone, const char *view,
 				 const struct dns_name *owner);
+/** Sets live as long as the journal. */
 size_t pub_journal_count(const struct pub_journal *j);
 struct pub_set *pub_journal_at(struct pub_journal *j, size_t i);
 
@@ -106,7 +113,7 @@ struct pub_sync {
 	struct store_job job;
 	struct pub_journal *journal;
 	pub_sync_done_fn *done;
-	struct pub_sync_row *rows;
+	struct pub_sync_row *rows; /* a copy, for the store's thread */
 	size_t n_rows;
 };
 

@@ -32,7 +32,7 @@ static void *zeroed(struct planner *p, size_t n, size_t size)
 static const struct pub_rec *find_rec(const struct pub_set *set, const struct dns_srv *srv)
 {
 	for (size_t i = 0; set != NULL && i < set->n_recs; i++)
-		if (dns_srv_equal(&set->recs[i].srv, srv))
+		if (set->recs[i].state != PUB_REC_NONE && dns_srv_equal(&set->recs[i].srv, srv))
 			return &set->recs[i];
 	return NULL;
 }
