@@ -37,13 +37,13 @@ struct kms_client_result {
 	 * RPC_MALFORMED, TIMEOUT, CLOSED, CANCELED, LIMIT, the kernel's. */
 	int err;
 	enum kms_client_stage stage; /* how far it came */
-	uint16_t nak_reason;         /* with RPC_NAK */
-	uint16_t reject_reason;      /* with RPC_NO_INTERFACE and RPC_SYNTAX */
+	bool rejected;               /* with RPC_NAK: a context was rejected, not the bind */
+	uint16_t reason;             /* with RPC_NAK, RPC_NO_INTERFACE and RPC_SYNTAX */
 	uint32_t fault_status;       /* with RPC_FAULT */
 	uint32_t hresult;            /* of the answer */
 	const uint8_t *body;         /* of the answer; NULL where the host sent none */
 	size_t body_len;
-	double rtt_ms; /* start to the last byte of the answer; 0 where nothing came */
+	double rtt_ms; /* start to the last byte that came; 0 where nothing did */
 };
 
 typedef void kms_client_done_fn(struct kms_client *c, const struct kms_client_result *r);
@@ -68,11 +68,11 @@ struct kms_client {
 	struct kms_client_params p;
 	struct net *net;
 	struct tcp_stream stream;
-	uint64_t started_ms;
+	uint64_t started_ns;
 	struct rpc_ctx_item ctx[RPC_CTX_MAX];
-	uint16_t ctx_id;            /* accepted */
-	bool be;                    /* byte order of the first response fragment */
-	bool answering;             /* a first fragment has come */
+	uint16_t ctx_id;            /* of the request */
+	bool be;                    /* byte order of the answer */
+	bool answering;             /* its first fragment has come */
 	uint8_t body[KMS_BODY_MAX]; /* of the request */
 	struct buf stub;            /* of the answer, in the making */
 	struct kms_client_result r;

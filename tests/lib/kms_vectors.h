@@ -37,7 +37,7 @@
 
 struct bytes {
 	size_t len;
-	uint8_t b[8192];
+	uint8_t b[24576];
 };
 /** From hex; blanks are skipped. */
 struct bytes vec(const char *hex);
