@@ -170,9 +170,7 @@ static int read_sections(struct dnswire *w, struct dns_msg *m, const struct dnsw
 	size_t total = (size_t)h->an + h->ns + h->ar, room = (w->len - w->pos) / DNSWIRE_RR_MIN;
 	size_t n = 0;
 
-	if (total > room && !m->tc)
-		return ERR_DNS_MALFORMED; /* before memory is spent on what cannot be there */
-	total = total > room ? room : total;
+	total = total > room ? room : total; /* no memory for what cannot be there */
 	if (total > DNSMSG_RR_MAX)
 		return ERR_DNS_MALFORMED;
 	m->rrs = calloc(total > 0 ? total : 1, sizeof(*m->rrs));

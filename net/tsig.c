@@ -203,14 +203,10 @@ int tsig_sign(struct tsig_key *k, uint64_t now_s, struct buf *msg, struct tsig_r
 	struct cursor c = { rr };
 	struct dnswire_rr frame;
 	struct slice slices[2];
-	uint16_t arcount;
 	int err;
 
 	if (find_tsig(msg->data, msg->len, &frame) != ERR_TSIG_UNSIGNED)
 		return ERR_INTERNAL;
-	arcount = dnswire_u16(msg->data + OFFSET_ARCOUNT);
-	if (arcount == UINT16_MAX)
-		return ERR_LIMIT;
 	req.id = dnswire_u16(msg->data);
 	slices[0] = (struct slice){ msg->data, msg->len };
 	slices[1] = (struct slice){ vars, put_variables(vars, k, now_s, TSIG_FUDGE_S, 0, 0) };
@@ -237,7 +233,7 @@ int tsig_sign(struct tsig_key *k, uint64_t now_s, struct buf *msg, struct tsig_r
 	if (err != 0)
 		return err;
 	c.at = msg->data + OFFSET_ARCOUNT;
-	put_uint(&c, arcount + 1u, 2);
+	put_uint(&c, dnswire_u16(c.at) + 1u, 2); /* DNSMSG_MAX has no room for 65535 of them */
 	*ret_req = req;
 	return 0;
 }

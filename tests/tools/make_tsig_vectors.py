@@ -114,8 +114,14 @@ def rows_of(name, algorithm, mac_len):
     unsigned = reply_to(request, notauth).to_wire()
     server_time = struct.pack("!HI", 0, NOW - 4000)
     forwarded = reply(original_id=OTHER_ID)
-    half = with_tsig(reply_to(request).to_wire(), key_name, algorithm, NOW,
-                     dns.tsig.get_context(key).sign()[: mac_len // 2], ID, 0)
+
+    def resized(size):
+        """A right MAC, cut or followed by zeros."""
+        with mock.patch("time.time", return_value=NOW):
+            true = dns.message.from_wire(reply(when=NOW), keyring={key.name: key}, request_mac=mac)
+        return with_tsig(reply_to(request).to_wire(), key_name, algorithm, NOW,
+                         true.tsig[0].mac[:size].ljust(size, b"\0"), ID, 0)
+
     ok = "ERR_OK"
     yield ("request", name, plain, wire, mac, secret(mac_len))
     yield row("plain", reply(), ok)
@@ -157,7 +163,9 @@ def rows_of(name, algorithm, mac_len):
     yield row("unknown-error", reply(rcode=notauth, error=21), "ERR_RCODE_OTHER", 21)
     yield row("empty-mac", with_tsig(reply_to(request).to_wire(), key_name, algorithm, NOW, b"",
                                      ID, 0), "ERR_TSIG_BADSIG", verified=False)
-    yield row("half-mac", half, "ERR_TSIG_BADSIG", verified=False)
+    yield row("whole-mac", resized(mac_len), ok)
+    yield row("half-mac", resized(mac_len // 2), "ERR_TSIG_BADSIG", verified=False)
+    yield row("long-mac", resized(mac_len + 1), "ERR_TSIG_BADSIG", verified=False)
     yield row("refused", reply(rcode=dns.rcode.REFUSED), ok)
 
 

@@ -395,6 +395,37 @@ static void t_long_pointer_chains_are_refused(void **state)
 	}
 }
 
+/* A first owner of 193 octets; a second that adds @p extra octets in front of it. */
+static size_t put_long_name(uint8_t *wire, size_t extra)
+{
+	size_t len = put_header(wire, 2);
+
+	for (int i = 0; i < 3; i++, len += 64) {
+		wire[len] = 63;
+		memset(wire + len + 1, 'a', 63);
+	}
+	memcpy(wire + len, "\0\0\1\0\1\0\0\0\0\0\4\x7f\0\0\1", 15);
+	len += 15;
+	wire[len] = (uint8_t)(extra - 1);
+	memset(wire + len + 1, 'b', extra - 1);
+	len += extra;
+	memcpy(wire + len, "\xc0\x0c\0\1\0\1\0\0\0\0\0\4\x7f\0\0\1", 16);
+	return len + 16;
+}
+
+static void t_names_past_255_octets(void **state)
+{
+	uint8_t wire[512];
+	struct dns_msg *m;
+
+	(void)state;
+	assert_int_equal(parse(wire, put_long_name(wire, 62), &m), 0);
+	assert_int_equal(m->rrs[1].owner.len, 255);
+	dnsmsg_free(m);
+	assert_int_equal(parse(wire, put_long_name(wire, 63), &m), ERR_DNS_MALFORMED);
+	assert_int_equal(parse(wire, put_long_name(wire, 64), &m), ERR_DNS_MALFORMED);
+}
+
 static void assert_built(const char *label, int err, struct buf *out)
 {
 	uint8_t wire[512];
@@ -642,6 +673,7 @@ int main(void)
 		cmocka_unit_test(t_edges_of_values),
 		cmocka_unit_test(t_more_records_than_the_limit),
 		cmocka_unit_test(t_long_pointer_chains_are_refused),
+		cmocka_unit_test(t_names_past_255_octets),
 		cmocka_unit_test(t_queries_are_as_dnspython_makes_them),
 		cmocka_unit_test(t_L01_U07_updates_are_as_dnspython_makes_them),
 		cmocka_unit_test(t_U08_only_exact_deletes_and_adds_leave),

@@ -237,6 +237,8 @@ static void t_T11_truncated_mac_is_refused(void **state)
 
 	(void)state;
 	assert_int_equal(verify_label("half-mac", NOW, &res), ERR_TSIG_BADSIG);
+	assert_int_equal(verify_label("whole-mac", NOW, &res), 0);
+	assert_int_equal(verify_label("long-mac", NOW, &res), ERR_TSIG_BADSIG);
 	assert_int_equal(verify_label("empty-mac", NOW, &res), ERR_TSIG_BADSIG);
 }
 
@@ -364,6 +366,8 @@ static void t_L04_no_second_signature(void **state)
 static void t_no_room_for_the_signature(void **state)
 {
 	static const uint8_t plain[12] = { 1, 2 };
+	/* one record of an unknown type, with 65450 octets of RDATA */
+	static uint8_t large[12 + 11 + 65450] = { 1, 2, [11] = 1, [21] = 0xff, [22] = 0xaa };
 	struct tsig_request req;
 	struct tsig_key *k = make_request("hmac-sha256", &req);
 	struct buf msg;
@@ -375,6 +379,13 @@ static void t_no_room_for_the_signature(void **state)
 	assert_int_equal(tsig_sign(k, NOW, &msg, &req), ERR_LIMIT);
 	assert_int_equal(msg.len, sizeof(plain));
 	assert_int_equal(msg.data[11], 0);
+	buf_done(&msg);
+
+	/* a message that fits TCP's length field, and would not with the signature */
+	buf_init(&msg, 2 * DNSMSG_MAX);
+	assert_int_equal(buf_append(&msg, large, sizeof(large)), 0);
+	assert_int_equal(tsig_sign(k, NOW, &msg, &req), ERR_LIMIT);
+	assert_int_equal(msg.len, sizeof(large));
 	buf_done(&msg);
 	tsig_key_unref(k);
 }
