@@ -33,7 +33,10 @@ int dnswire_header(struct dnswire *w, struct dnswire_header *ret)
 	return 0;
 }
 
-/* The pointer at @p pos, which must lead to before @p lowest, where the name so far began. */
+/*
+ * The pointer at @p pos, which must lead to before @p lowest, where the name so far began, and not
+ * into the header: its ID and counts change on the way, and the name would with them.
+ */
 static int follow_pointer(const struct dnswire *w, size_t pos, size_t *lowest)
 {
 	size_t target;
@@ -41,7 +44,7 @@ static int follow_pointer(const struct dnswire *w, size_t pos, size_t *lowest)
 	if (w->len - pos < 2)
 		return ERR_DNS_MALFORMED;
 	target = dnswire_u16(w->msg + pos) & 0x3fffu;
-	if (target >= *lowest)
+	if (target >= *lowest || target < DNSWIRE_HEADER)
 		return ERR_DNS_MALFORMED;
 	*lowest = target;
 	return 0;

@@ -4,7 +4,8 @@
  *
  * Both want what libldns does not give: its names follow up to 65,535 compression pointers each, so
  * that one message can cost seconds, and TSIG needs the place of a record in the bytes as received.
- * Here a pointer must go backwards and DNSWIRE_HOPS_MAX of them make one name.
+ * Here a pointer must go backwards, not into the header, and DNSWIRE_HOPS_MAX of them make one
+ * name.
  */
 #ifndef KMSBEACON_NET_DNSWIRE_H
 #define KMSBEACON_NET_DNSWIRE_H

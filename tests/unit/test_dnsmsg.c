@@ -264,7 +264,7 @@ static void t_malformed_messages(void **state)
 		{ "owner points at itself", ONE_ANSWER "c00c 0001 0001 00000000 0004 7f000001",
 		  ERR_DNS_MALFORMED },
 		{ "owner points into the header",
-		  ONE_ANSWER "c008 0001 0001 00000000 0004 7f000001", 0 },
+		  ONE_ANSWER "c008 0001 0001 00000000 0004 7f000001", ERR_DNS_MALFORMED },
 		{ "owner points forwards", ONE_ANSWER "c00e 0001 0001 00000000 0004 7f000001",
 		  ERR_DNS_MALFORMED },
 		{ "owner loops over two",
