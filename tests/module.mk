@@ -2,3 +2,41 @@
 UNIT_SRCS     := $(sort $(wildcard tests/unit/test_*.c))
 TESTLIB_SRCS  := $(sort $(wildcard tests/lib/*.c))
 UNIT_BINS     := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/%)
+
+# Fuzzing: tests/fuzz/fuzz_NAME.c is a target, tests/fuzz/corpus/NAME/ its stored inputs.
+# make fuzz FUZZ_SECONDS=10   looks for new inputs that long, for each target (FUZZ_TARGETS="a b": only those)
+# make fuzz-replay            runs the stored inputs as plain programs
+FUZZ_SECONDS  ?= 10
+FUZZ_SRCS     := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_TARGETS  ?= $(FUZZ_SRCS:tests/fuzz/fuzz_%.c=%)
+FUZZ_FLAGS    := -max_len=4096 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1
+
+# cmocka only for what tests/lib needs
+$(BUILD)/fuzzers/find_%: $(BUILD)/tests/fuzz/fuzz_%.o $(TESTLIB_SRCS:%.c=$(BUILD)/%.o) $(BUILD)/libkmsbeacon.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lcmocka
+
+$(BUILD)/fuzzers/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/main.o $(TESTLIB_SRCS:%.c=$(BUILD)/%.o) \
+		$(BUILD)/libkmsbeacon.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+.PHONY: fuzz fuzz-bins fuzz-replay fuzz-replay-bins
+fuzz-bins: $(FUZZ_TARGETS:%=$(BUILD)/fuzzers/find_%)
+fuzz-replay-bins: $(FUZZ_TARGETS:%=$(BUILD)/fuzzers/replay_%)
+
+# New inputs go to build/fuzz/found/NAME, a failing one to build/fuzz/NAME-crash-*.
+fuzz:
+	@$(MAKE) --no-print-directory VARIANT=asan BUILD=build/fuzz EXTRA_CFLAGS=-fsanitize=fuzzer-no-link fuzz-bins
+	@for t in $(FUZZ_TARGETS); do \
+		mkdir -p build/fuzz/found/$$t; \
+		build/fuzz/fuzzers/find_$$t $(FUZZ_FLAGS) -max_total_time=$(FUZZ_SECONDS) \
+			-artifact_prefix=build/fuzz/$$t- build/fuzz/found/$$t tests/fuzz/corpus/$$t \
+			>build/fuzz/$$t.log 2>&1 || { tail -n 60 build/fuzz/$$t.log; echo "fuzz $$t: FAILED"; exit 1; }; \
+		echo "fuzz $$t: $$(grep -a -m1 number_of_executed_units build/fuzz/$$t.log | tr -dc 0-9) inputs in" \
+			"$(FUZZ_SECONDS) s, none fails"; \
+	done
+
+fuzz-replay:
+	@$(MAKE) --no-print-directory VARIANT=asan fuzz-replay-bins
+	@for t in $(FUZZ_TARGETS); do build/asan/fuzzers/replay_$$t tests/fuzz/corpus/$$t || exit 1; done
