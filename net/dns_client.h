@@ -43,7 +43,9 @@ struct dns_client_params {
 	uint32_t total_ms;   /* 0: DNS_CLIENT_TOTAL_MS */
 	unsigned tries;      /* rounds over the list; 0: DNS_CLIENT_TRIES */
 	bool tcp_only;
-	/** NOERROR or NXDOMAIN without AA is ERR_DNS_NOT_AUTH, and the next server is asked. */
+	/** NOERROR or NXDOMAIN without AA is ERR_DNS_NOT_AUTH, and the next server is asked. So is,
+	 * without this, an empty NOERROR without AA and RA to a question with RD: a server that
+	 * does not recurse refers us elsewhere, which is not "no record" (S08). */
 	bool require_aa;
 };
 

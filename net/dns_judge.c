@@ -34,6 +34,14 @@ static enum dns_verdict judge_signature(const struct dns_asked *asked, uint64_t 
 	return verdict(j, DNS_UNPROVEN, err);
 }
 
+/** We wanted recursion and got neither that nor an answer, as the C library sees it too. */
+static bool is_referral(const struct dns_asked *asked, const struct dns_msg *m)
+{
+	bool rd = (asked->request[2] & 1) != 0;
+
+	return rd && !m->aa && !m->ra && m->opcode == DNS_OPCODE_QUERY && m->count[DNS_ANSWER] == 0;
+}
+
 enum dns_verdict dns_judge(const struct dns_asked *asked, uint64_t now_s, const uint8_t *reply,
 			   size_t len, struct dns_judgement *j)
 {
@@ -55,6 +63,8 @@ enum dns_verdict dns_judge(const struct dns_asked *asked, uint64_t now_s, const 
 				  : verdict(j, DNS_TRUNCATED, ERR_OK);
 	err = dns_rcode_err(j->rcode);
 	if (asked->require_aa && !j->msg->aa && (err == ERR_OK || err == ERR_RCODE_NXDOMAIN))
+		err = ERR_DNS_NOT_AUTH;
+	if (err == ERR_OK && is_referral(asked, j->msg))
 		err = ERR_DNS_NOT_AUTH;
 	return verdict(j, DNS_COUNTS, err);
 }

@@ -65,6 +65,17 @@ struct addr test_net_closed_port(void)
 	return a;
 }
 
+bool test_net_has_ipv6(void)
+{
+	struct addr a = test_addr("::1");
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 && bind(fd, &a.u.sa, addr_len(&a)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
 struct addr test_addr(const char *text)
 {
 	struct addr a;

@@ -31,6 +31,8 @@ void test_net_run_until(struct test_net *t, const bool *flag);
 void test_net_step(struct test_net *t);
 /** An address on 127.0.0.1 whose port is closed for TCP and UDP. */
 struct addr test_net_closed_port(void);
+/** Whether ::1 can be bound: containers often have no IPv6. */
+bool test_net_has_ipv6(void);
 /** "127.0.0.1:53"; fails the test on anything else than a literal. */
 struct addr test_addr(const char *text);
 

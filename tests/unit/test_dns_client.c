@@ -661,8 +661,9 @@ static void t_tcp_only(void **state)
 	(void)state;
 	init(&f);
 	f.p.tcp_only = true;
-	add_full(&f, &(struct fake_dns_params){
-			     .ip = "::1", .on_message = serve, .without = FAKE_NO_UDP });
+	add_full(&f, &(struct fake_dns_params){ .ip = test_net_has_ipv6() ? "::1" : NULL,
+						.on_message = serve,
+						.without = FAKE_NO_UDP });
 	run(&f);
 	assert_int_equal(f.o.err, ERR_OK);
 	assert_true(f.o.tcp);

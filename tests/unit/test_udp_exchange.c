@@ -130,7 +130,7 @@ static void t_reply_over_both_families(void **state)
 	static const char *const ips[] = { "127.0.0.1", "::1" };
 
 	(void)state;
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < (test_net_has_ipv6() ? 2 : 1); i++) {
 		struct fixture f;
 
 		init(&f, ips[i], serve_ok);

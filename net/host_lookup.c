@@ -1,0 +1,368 @@
+#include "net/host_lookup.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/err.h"
+
+/** One of A and AAAA: a question, and further ones along a CNAME chain. */
+struct leg {
+	struct dns_client client;
+	bool running;
+	uint16_t type;
+	int err;
+	struct dns_name name; /* where the chain stands */
+	unsigned hops;
+	uint32_t ttl;
+	struct addr addrs[HOST_LOOKUP_ADDRS_MAX];
+	size_t n_addrs;
+};
+
+enum { LEG_AAAA, LEG_A, LEG_COUNT_ };
+
+struct host_lookup_impl {
+	struct host_lookup *h;
+	struct net *net;
+	struct dns_server servers[DNS_CLIENT_SERVERS_MAX];
+	size_t n_servers;
+	uint16_t port;
+	uint64_t deadline; /* loop time */
+	bool canceled;
+	struct leg legs[LEG_COUNT_];
+	struct host_lookup_result result;
+};
+
+/* The end */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct host_lookup *h = handle->data;
+	struct host_lookup_impl *l = h->impl;
+	const struct host_lookup_result no_memory = { .err = ERR_NOMEM };
+
+	h->impl = NULL;
+	h->done(h, l != NULL ? &l->result : &no_memory);
+	/* h may be freed memory now */
+	for (size_t i = 0; l != NULL && i < l->n_servers; i++)
+		tsig_key_unref(l->servers[i].key);
+	free(l);
+}
+
+static void end(struct host_lookup_impl *l)
+{
+	uv_close((uv_handle_t *)&l->h->timer, on_timer_closed);
+}
+
+/** Whether there is a route: connecting a UDP socket looks for one and sends nothing. */
+static bool is_reachable(const struct addr *a)
+{
+	struct addr to = *a;
+	int fd = socket(a->u.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	if (addr_port(&to) == 0)
+		addr_set_port(&to, NET_DNS_PORT);
+	ok = connect(fd, &to.u.sa, addr_len(&to)) == 0;
+	close(fd);
+	return ok;
+}
+
+static bool has_addr(const struct addr *list, size_t n, const struct addr *a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (addr_same_host(&list[i], a))
+			return true;
+	return false;
+}
+
+/** Both legs' addresses: those with a route first, IPv6 first among equals. Where there are too
+ * many, neither family pushes the other out. */
+static void collect(struct host_lookup_impl *l)
+{
+	struct host_lookup_result *r = &l->result;
+	size_t n4 = l->legs[LEG_A].n_addrs, n6 = l->legs[LEG_AAAA].n_addrs;
+	const size_t half = HOST_LOOKUP_ADDRS_MAX / 2;
+	bool reachable[LEG_COUNT_][HOST_LOOKUP_ADDRS_MAX];
+
+	if (n4 + n6 > HOST_LOOKUP_ADDRS_MAX && n6 > half)
+		n6 = n4 < half ? HOST_LOOKUP_ADDRS_MAX - n4 : half;
+	if (n4 + n6 > HOST_LOOKUP_ADDRS_MAX)
+		n4 = HOST_LOOKUP_ADDRS_MAX - n6;
+	for (int want = 1; want >= 0; want--) {
+		for (size_t leg = 0; leg < LEG_COUNT_; leg++) {
+			const struct leg *from = &l->legs[leg];
+
+			for (size_t i = 0; i < (leg == LEG_A ? n4 : n6); i++) {
+				if (want == 1)
+					reachable[leg][i] = is_reachable(&from->addrs[i]);
+				if (reachable[leg][i] == (want == 1))
+					r->addrs[r->n_addrs++] = from->addrs[i];
+			}
+		}
+	}
+}
+
+/** What to say where there is no address: "no such name" only when nothing else went wrong. */
+static int worst(int a, int b)
+{
+	if (a != ERR_DNS_NODATA && a != ERR_RCODE_NXDOMAIN)
+		return a;
+	if (b != ERR_DNS_NODATA && b != ERR_RCODE_NXDOMAIN)
+		return b;
+	return a == ERR_RCODE_NXDOMAIN ? a : b;
+}
+
+static void conclude(struct host_lookup_impl *l)
+{
+	struct host_lookup_result *r = &l->result;
+	const struct leg *a = &l->legs[LEG_A], *aaaa = &l->legs[LEG_AAAA];
+	const struct leg *main_leg = a->n_addrs > 0 || aaaa->n_addrs == 0 ? a : aaaa;
+
+	if (l->canceled) {
+		r->err = ERR_CANCELED;
+		end(l);
+		return;
+	}
+	r->is_alias = a->hops > 0 || aaaa->hops > 0;
+	r->canonical = main_leg->name;
+	r->ttl = main_leg->ttl;
+	if (aaaa->n_addrs > 0 && aaaa->ttl < r->ttl)
+		r->ttl = aaaa->ttl;
+	collect(l);
+	if (r->n_addrs == 0) {
+		r->ttl = 0;
+		r->err = worst(a->err, aaaa->err);
+	}
+	end(l);
+}
+
+/* One leg */
+
+static void ask(struct host_lookup_impl *l, struct leg *leg);
+
+static void on_other_late(uv_timer_t *t)
+{
+	struct host_lookup_impl *l = ((struct host_lookup *)t->data)->impl;
+
+	for (size_t i = 0; i < LEG_COUNT_; i++)
+		if (l->legs[i].running)
+			dns_client_cancel(&l->legs[i].client);
+}
+
+static void leg_over(struct host_lookup_impl *l, struct leg *leg, int err)
+{
+	leg->running = false;
+	leg->err = err;
+	if (!l->legs[LEG_A].running && !l->legs[LEG_AAAA].running)
+		conclude(l);
+	else if (leg->n_addrs > 0)
+		uv_timer_start(&l->h->timer, on_other_late, HOST_LOOKUP_OTHER_MS, 0);
+}
+
+static const struct dns_rr *find_cname(const struct dns_msg *m, const struct dns_name *name)
+{
+	size_t n;
+	const struct dns_rr *rr = dnsmsg_section(m, DNS_ANSWER, &n);
+
+	for (; n > 0; n--, rr++)
+		if (rr->type == DNS_TYPE_CNAME && rr->rclass == DNS_CLASS_IN &&
+		    dns_name_equal(&rr->owner, name))
+			return rr;
+	return NULL;
+}
+
+/** Along the chain inside one answer. The bound ends loops too. */
+static int follow(struct leg *leg, const struct dns_msg *m)
+{
+	const struct dns_rr *rr;
+
+	while ((rr = find_cname(m, &leg->name)) != NULL) {
+		if (++leg->hops > HOST_LOOKUP_CNAME_MAX)
+			return ERR_DNS_CNAME_LOOP;
+		leg->name = rr->data.name;
+		if (rr->ttl < leg->ttl)
+			leg->ttl = rr->ttl;
+	}
+	return ERR_OK;
+}
+
+static void take_addresses(struct leg *leg, const struct dns_msg *m, uint16_t port)
+{
+	size_t n;
+	const struct dns_rr *rr = dnsmsg_section(m, DNS_ANSWER, &n);
+
+	for (; n > 0 && leg->n_addrs < HOST_LOOKUP_ADDRS_MAX; n--, rr++) {
+		struct addr a;
+
+		if (rr->type != leg->type || rr->rclass != DNS_CLASS_IN ||
+		    !dns_name_equal(&rr->owner, &leg->name))
+			continue;
+		if (leg->type == DNS_TYPE_A)
+			addr_from_v4(&a, (const uint8_t *)&rr->data.a, port);
+		else
+			addr_from_v6(&a, (const uint8_t *)&rr->data.aaaa, port);
+		if (has_addr(leg->addrs, leg->n_addrs, &a))
+			continue;
+		leg->addrs[leg->n_addrs++] = a;
+		if (rr->ttl < leg->ttl)
+			leg->ttl = rr->ttl;
+	}
+}
+
+/** Whether the server itself says that the end of the chain has no such record (RFC 2308 §2.2). */
+static bool is_nodata(const struct dns_msg *m, const struct dns_name *name)
+{
+	size_t n;
+	const struct dns_rr *rr = dnsmsg_section(m, DNS_AUTHORITY, &n);
+
+	for (; n > 0; n--, rr++)
+		if (rr->type == DNS_TYPE_SOA && dns_name_is_within(name, &rr->owner))
+			return true;
+	return false;
+}
+
+static void on_answer(struct dns_client *c, const struct dns_outcome *o)
+{
+	struct host_lookup_impl *l = c->owner;
+	struct leg *leg = (struct leg *)((char *)c - offsetof(struct leg, client));
+	unsigned hops = leg->hops;
+	int err = o->err;
+
+	if (err == ERR_CANCELED)
+		err = ERR_TIMEOUT; /* of this leg; conclude() knows when it was our owner */
+	if (o->msg != NULL && (err == ERR_OK || err == ERR_RCODE_NXDOMAIN)) {
+		int chain = follow(leg, o->msg);
+
+		if (chain != ERR_OK)
+			err = chain;
+	}
+	if (err == ERR_OK) {
+		take_addresses(leg, o->msg, l->port);
+		if (leg->n_addrs == 0 && leg->hops > hops && !is_nodata(o->msg, &leg->name) &&
+		    !l->canceled) {
+			ask(l, leg); /* the server did not follow its own CNAME */
+			return;
+		}
+		if (leg->n_addrs == 0)
+			err = ERR_DNS_NODATA;
+	}
+	leg_over(l, leg, err);
+}
+
+static void ask(struct host_lookup_impl *l, struct leg *leg)
+{
+	const struct dns_question q = { .name = leg->name, .type = leg->type, .rd = true };
+	uint64_t now = uv_now(l->net->loop);
+	const struct dns_client_params p = {
+		.servers = l->servers,
+		.n_servers = l->n_servers,
+		.question = &q,
+		.total_ms = l->deadline > now ? (uint32_t)(l->deadline - now) : 1,
+	};
+
+	leg->running = true;
+	leg->client.owner = l;
+	dns_client_start(&leg->client, l->net, &p, on_answer);
+}
+
+/* Start */
+
+static void add_addr(struct leg *leg, const struct addr *a, uint16_t port)
+{
+	leg->addrs[leg->n_addrs] = *a;
+	addr_set_port(&leg->addrs[leg->n_addrs++], port);
+}
+
+/** Names that need no question. @return whether @p host is one. */
+static bool answer_here(struct host_lookup_impl *l, const char *host)
+{
+	static const uint8_t lo4[4] = { 127, 0, 0, 1 };
+	struct dns_name localhost;
+	struct addr a;
+
+	l->legs[LEG_A].ttl = l->legs[LEG_AAAA].ttl = UINT32_MAX;
+	if (addr_parse(host, l->port, &a) == ERR_OK) {
+		add_addr(&l->legs[a.u.sa.sa_family == AF_INET6 ? LEG_AAAA : LEG_A], &a, l->port);
+		return true;
+	}
+	if (dns_name_parse(host, &l->legs[LEG_A].name) != ERR_OK ||
+	    dns_name_is_root(&l->legs[LEG_A].name)) {
+		l->legs[LEG_A].err = l->legs[LEG_AAAA].err = ERR_PARSE;
+		return true;
+	}
+	l->legs[LEG_AAAA].name = l->legs[LEG_A].name;
+	if (dns_name_parse("localhost", &localhost) != ERR_OK ||
+	    !dns_name_is_within(&l->legs[LEG_A].name, &localhost))
+		return false;
+	addr_from_v4(&a, lo4, 0);
+	add_addr(&l->legs[LEG_A], &a, l->port);
+	addr_from_v6(&a, in6addr_loopback.s6_addr, 0);
+	add_addr(&l->legs[LEG_AAAA], &a, l->port);
+	return true;
+}
+
+/** 0 or ERR_LIMIT. */
+static int copy_servers(struct host_lookup_impl *l, const struct host_lookup_params *p)
+{
+	const struct net *net = l->net;
+
+	if (p->n_servers > DNS_CLIENT_SERVERS_MAX)
+		return ERR_LIMIT;
+	for (size_t i = 0; i < p->n_servers; i++) {
+		l->servers[i] = p->servers[i];
+		if (l->servers[i].key != NULL)
+			tsig_key_ref(l->servers[i].key);
+	}
+	l->n_servers = p->n_servers;
+	for (size_t i = 0; p->n_servers == 0 && i < net->n_resolvers; i++)
+		l->servers[l->n_servers++].addr = net->resolvers[i];
+	return ERR_OK;
+}
+
+void host_lookup_start(struct host_lookup *h, struct net *net, const struct host_lookup_params *p,
+		       host_lookup_done_fn *done)
+{
+	struct host_lookup_impl *l = calloc(1, sizeof(*l));
+	int err;
+
+	h->done = done;
+	h->impl = l;
+	uv_timer_init(net->loop, &h->timer);
+	h->timer.data = h;
+	if (l == NULL) {
+		uv_close((uv_handle_t *)&h->timer, on_timer_closed);
+		return;
+	}
+	l->h = h;
+	l->net = net;
+	l->port = p->port;
+	l->legs[LEG_A].type = DNS_TYPE_A;
+	l->legs[LEG_AAAA].type = DNS_TYPE_AAAA;
+	uv_update_time(net->loop);
+	l->deadline = uv_now(net->loop) + (p->total_ms != 0 ? p->total_ms : DNS_CLIENT_TOTAL_MS);
+	err = copy_servers(l, p);
+	if (err != ERR_OK) {
+		l->result.err = err;
+		end(l);
+	} else if (answer_here(l, p->host)) {
+		conclude(l);
+	} else {
+		ask(l, &l->legs[LEG_AAAA]);
+		ask(l, &l->legs[LEG_A]);
+	}
+}
+
+void host_lookup_cancel(struct host_lookup *h)
+{
+	struct host_lookup_impl *l = h->impl;
+
+	if (l == NULL || uv_is_closing((uv_handle_t *)&h->timer))
+		return; /* what ended it came first */
+	l->canceled = true;
+	for (size_t i = 0; i < LEG_COUNT_; i++)
+		if (l->legs[i].running)
+			dns_client_cancel(&l->legs[i].client);
+}
