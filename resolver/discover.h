@@ -104,7 +104,9 @@ typedef void rsv_discover_done_fn(struct rsv_discover *d, const struct rsv_disco
 struct rsv_discover {
 	void *owner; /* the caller's */
 	/* private */
-	struct rsv_discover_impl *impl;
+	struct rsv_discover_impl *impl; /* gone before done() returns */
+	rsv_discover_done_fn *done;
+	uv_timer_t deadline;
 };
 
 /** Start; every end arrives through @p done. */

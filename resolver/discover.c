@@ -1,0 +1,422 @@
+#include "resolver/discover.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "resolver/discover_priv.h"
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void impl_free(struct rsv_discover_impl *d)
+{
+	if (d == NULL)
+		return;
+	for (size_t i = 0; i < d->r.n_steps; i++)
+		free(d->r.steps[i].detail);
+	free(d->r.steps);
+	free(d->r.cand);
+	rsv_queries_done(&d->r.queries);
+	free(d);
+}
+
+static void deliver(struct rsv_discover_impl *d)
+{
+	struct rsv_discover *op = d->op;
+
+	op->impl = NULL;
+	op->done(op, &d->r);
+	/* op may be freed memory now */
+	impl_free(d);
+}
+
+static void one_closed(struct rsv_discover_impl *d)
+{
+	if (--d->open == 0)
+		deliver(d);
+}
+
+bool rsv_d_child_done(struct rsv_discover_impl *d)
+{
+	if (d->state != RSV_D_CLOSING) {
+		d->open--; /* the timer is still counted, so this is not the last */
+		return true;
+	}
+	one_closed(d);
+	return false;
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	struct rsv_discover *op = h->data;
+	static const struct rsv_discovery nothing = { .err = ERR_NOMEM };
+
+	if (op->impl != NULL)
+		one_closed(op->impl);
+	else
+		op->done(op, &nothing);
+}
+
+void rsv_d_finish(struct rsv_discover_impl *d, int err)
+{
+	enum rsv_d_state was = d->state;
+
+	if (was == RSV_D_CLOSING)
+		return; /* first caller wins */
+	d->state = RSV_D_CLOSING;
+	d->r.err = err;
+	if (was == RSV_D_LOOKUP)
+		rsv_lookup_cancel(&d->lookup);
+	else if (was == RSV_D_RESOLVE)
+		host_lookup_cancel(&d->host);
+	else if (was == RSV_D_PROBE)
+		d->p.prober->cancel(&d->probe);
+	for (size_t i = 0; i < RSV_SURVEY_PARALLEL; i++)
+		if (d->survey[i].busy)
+			host_lookup_cancel(&d->survey[i].lookup);
+	uv_close((uv_handle_t *)&d->op->deadline, on_timer_closed);
+}
+
+/** The discovery ends without a host. */
+static void ends_without(struct rsv_discover_impl *d, uint32_t code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+static void ends_without(struct rsv_discover_impl *d, uint32_t code, const char *fmt, ...)
+{
+	char hex[HRESULT_TEXT_MAX];
+	va_list ap;
+
+	d->r.code = code;
+	va_start(ap, fmt);
+	vsnprintf(d->r.text, sizeof(d->r.text), fmt, ap);
+	va_end(ap);
+	rsv_d_step(d, "end", "%s: %s (%s)", hresult_format(code, hex), d->r.text,
+		   hresult_text(code));
+	rsv_d_survey(d);
+}
+
+static void remember(struct rsv_discover_impl *d, const struct addr *addr)
+{
+	const struct rsv_cached_host *old;
+	struct rsv_cached_host h;
+
+	if (d->p.cache == NULL || d->p.prober == NULL || d->try.source == RSV_FROM_MANUAL)
+		return;
+	if (!d->p.cache->enabled) {
+		rsv_d_step(d, "remember", "host caching is off: DNS is asked again next time");
+		return;
+	}
+	old = rsv_cache_get(d->p.cache);
+	memset(&h, 0, sizeof(h));
+	snprintf(h.host, sizeof(h.host), "%s", d->try.host);
+	h.port = d->try.port;
+	h.addr = *addr;
+	h.when_ms = clock_wall_ms(d->net->clock);
+	h.source = d->try.source == RSV_FROM_CACHE && old != NULL ? old->source : d->try.source;
+	rsv_cache_put(d->p.cache, &h);
+	rsv_d_step(d, "remember", "%s:%u is cached and tried first next time, without DNS",
+		   d->try.host, (unsigned)d->try.port);
+}
+
+void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr)
+{
+	struct rsv_discovery *r = &d->r;
+	char text[ADDR_TEXT_MAX];
+
+	r->has_selected = true;
+	snprintf(r->selected.target, sizeof(r->selected.target), "%s", d->try.host);
+	r->selected.port = d->try.port;
+	r->selected.addr = *addr;
+	r->selected.source = d->try.source;
+	r->code = HR_OK;
+	addr_format(addr, text);
+	snprintf(r->text, sizeof(r->text), "%.200s:%u at %s (%s)", d->try.host,
+		 (unsigned)d->try.port, text, rsv_source_name(d->try.source));
+	rsv_d_step(d, "select", "%s:%u at %s, from %s%s", d->try.host, (unsigned)d->try.port, text,
+		   rsv_source_name(d->try.source),
+		   d->p.prober == NULL ? "; nobody was asked whether it is up" : "");
+	remember(d, addr);
+	rsv_d_survey(d);
+}
+
+/* ---- the hosts of a set ---------------------------------------------------------------------- */
+
+/** Whether the host at @p i can be passed over without asking; then the report's row is filled. */
+static bool passed_over(struct rsv_discover_impl *d, size_t i)
+{
+	struct rsv_candidate *c = &d->r.cand[i];
+	char host[DNSNAME_TEXT_MAX];
+
+	dns_name_format(&c->rec.srv.target, host);
+	if (c->rec.srv.port == 0) {
+		rsv_d_step(d, "probe", "%s is passed over: port 0 cannot be used", host);
+		return true;
+	}
+	for (size_t k = 0; k < i; k++) {
+		if (!rsv_record_same_host(&d->r.cand[k].rec, &c->rec))
+			continue;
+		c->probed = d->r.cand[k].probed;
+		c->probe = d->r.cand[k].probe;
+		rsv_d_step(d, "probe", "%s:%u is passed over: it was tried already", host,
+			   (unsigned)c->rec.srv.port);
+		return true;
+	}
+	if (c->resolved && c->resolve_err != 0) {
+		rsv_d_note_unresolved(d, c);
+		rsv_d_step(d, "resolve", "%s has no address, as before", host);
+		return true;
+	}
+	return false;
+}
+
+static void next_candidate(struct rsv_discover_impl *d)
+{
+	char host[DNSNAME_TEXT_MAX], domain[DNSNAME_TEXT_MAX];
+
+	while (d->at_cand < d->r.n_cand && passed_over(d, d->at_cand))
+		d->at_cand++;
+	if (d->at_cand < d->r.n_cand) {
+		const struct dns_srv *srv = &d->r.cand[d->at_cand].rec.srv;
+
+		rsv_d_try(d, dns_name_format(&srv->target, host), srv->port, RSV_FROM_DNS, NULL);
+		return;
+	}
+	ends_without(d, HR_BINDING_SERVICE_UNAVAILABLE, "none of the %zu record%s of %.200s %s",
+		     d->r.n_cand, d->r.n_cand == 1 ? "" : "s",
+		     dns_name_format(&d->r.domain, domain),
+		     d->p.prober != NULL ? "leads to a host that answers"
+					 : "leads to a host with an address");
+}
+
+/** Take over the set: order it and begin with the first. */
+static void use_set(struct rsv_discover_impl *d, struct rsv_set *set)
+{
+	double *p = calloc(set->n, sizeof(*p));
+
+	d->r.cand = calloc(set->n, sizeof(*d->r.cand));
+	if (d->r.cand == NULL || p == NULL) {
+		free(p);
+		rsv_d_finish(d, ERR_NOMEM);
+		return;
+	}
+	d->r.domain = d->r.domains[d->at_domain];
+	rsv_order(set->rec, set->n, d->p.profile, d->p.rng);
+	rsv_probability(set->rec, set->n, d->p.profile, p);
+	for (size_t i = 0; i < set->n; i++) {
+		d->r.cand[i].rec = set->rec[i];
+		d->r.cand[i].probability = p[i];
+	}
+	d->r.n_cand = set->n;
+	free(p);
+	rsv_d_explain_order(d);
+	next_candidate(d);
+}
+
+/* ---- suffixes -------------------------------------------------------------------------------- */
+
+static void next_domain(struct rsv_discover_impl *d, int last_err);
+
+static void on_set(struct rsv_lookup *l, struct rsv_lookup_result *r)
+{
+	struct rsv_discover_impl *d = l->owner;
+	char domain[DNSNAME_TEXT_MAX];
+
+	if (!rsv_d_child_done(d))
+		return;
+	dns_name_format(&d->r.domains[d->at_domain], domain);
+	rsv_d_explain_answer(d, domain, r);
+	if (r->err == ERR_NOMEM) {
+		rsv_d_finish(d, ERR_NOMEM);
+	} else if (r->err != 0) {
+		d->at_domain++;
+		next_domain(d, r->err);
+	} else if (r->set.n == 0) { /* "." alone: RFC 2782, no fallback (S04) */
+		d->r.domain = d->r.domains[d->at_domain];
+		ends_without(d, HR_DNS_NO_RECORDS, "%.200s says that it has no KMS host", domain);
+	} else {
+		use_set(d, &r->set);
+	}
+}
+
+static void next_domain(struct rsv_discover_impl *d, int last_err)
+{
+	struct rsv_lookup_params p = {
+		.servers = d->servers,
+		.n_servers = d->p.n_servers,
+		.rd = true,
+		.queries = &d->r.queries,
+	};
+	char text[DNSNAME_TEXT_MAX];
+	int err = 0;
+
+	for (; d->at_domain < d->r.n_domains; d->at_domain++, last_err = err) {
+		err = rsv_srv_name(&d->r.domains[d->at_domain], &p.name);
+		if (err == 0)
+			break;
+		rsv_d_step(d, "query", "%s is too long for a service name: not asked",
+			   dns_name_format(&d->r.domains[d->at_domain], text));
+	}
+	if (d->at_domain >= d->r.n_domains) {
+		ends_without(d, rsv_lookup_hresult(last_err), "no SRV record under %s; last: %s",
+			     d->has_lookup_domain  ? "the lookup domain"
+			     : d->r.n_domains == 1 ? "the suffix"
+						   : "any of the suffixes",
+			     err_text(last_err));
+		return;
+	}
+	rsv_d_step(d, "query", "SRV %s", dns_name_format(&p.name, text));
+	d->state = RSV_D_LOOKUP;
+	memset(&d->lookup, 0, sizeof(d->lookup));
+	d->lookup.owner = d;
+	d->open++;
+	rsv_lookup_start(&d->lookup, d->net, &p, on_set);
+}
+
+static void try_dns(struct rsv_discover_impl *d)
+{
+	if (d->r.n_domains == 0) {
+		rsv_d_step(d, "suffix",
+			   "there is no suffix, so no question is asked: a client does "
+			   "not ask for the bare name _vlmcs._tcp");
+		ends_without(d, HR_INVALID_NAME, "no DNS suffix to look in");
+		return;
+	}
+	rsv_d_explain_domains(d);
+	next_domain(d, 0);
+}
+
+/* ---- the way there --------------------------------------------------------------------------- */
+
+void rsv_d_failed(struct rsv_discover_impl *d, int err)
+{
+	switch (d->try.source) {
+	case RSV_FROM_MANUAL: /* replaces discovery: never a fallback to DNS */
+		ends_without(d, rsv_d_manual_hresult(err), "the host set by hand, %.200s, %s",
+			     d->try.host, err != 0 ? "has no address" : "does not answer");
+		return;
+	case RSV_FROM_CACHE:
+		rsv_d_step(d, "cache", "the cached host %s cannot be used: back to DNS",
+			   d->try.host);
+		try_dns(d);
+		return;
+	case RSV_FROM_DNS:
+		d->at_cand++;
+		next_candidate(d);
+		return;
+	case RSV_SOURCE_COUNT_:
+		break;
+	}
+	abort(); /* our bug: no packet can bring us here */
+}
+
+static void begin(struct rsv_discover_impl *d)
+{
+	const struct rsv_cached_host *c = d->p.cache != NULL ? rsv_cache_get(d->p.cache) : NULL;
+	char when[CLOCK_TEXT_MAX];
+
+	if (d->manual_host[0] != '\0') {
+		rsv_d_step(d, "manual",
+			   "the host %s:%u is set by hand: it is used alone, without SRV "
+			   "lookup and without the cache",
+			   d->manual_host, (unsigned)d->p.manual_port);
+		rsv_d_try(d, d->manual_host, d->p.manual_port, RSV_FROM_MANUAL, NULL);
+	} else if (c != NULL) {
+		clock_format_rfc3339(c->when_ms, when);
+		rsv_d_step(d, "cache",
+			   "%s:%u answered at %s and is tried before DNS; priority and "
+			   "weight do not count",
+			   c->host, (unsigned)c->port, when);
+		rsv_d_try(d, c->host, c->port, RSV_FROM_CACHE, &c->addr);
+	} else {
+		if (d->p.cache != NULL)
+			rsv_d_step(d, "cache", "%s",
+				   d->p.cache->enabled ? "no host is cached"
+						       : "host caching is off");
+		try_dns(d);
+	}
+}
+
+static void on_deadline(uv_timer_t *t)
+{
+	struct rsv_discover_impl *d = ((struct rsv_discover *)t->data)->impl;
+	enum rsv_d_state was = d->state;
+
+	if (was == RSV_D_CLOSING)
+		return;
+	if (was != RSV_D_SURVEY) {
+		rsv_d_step(d, "deadline", "%u ms are over", d->p.total_ms);
+		d->r.code = was == RSV_D_LOOKUP ? HR_DNS_SERVFAIL : HR_BINDING_SERVICE_UNAVAILABLE;
+		snprintf(d->r.text, sizeof(d->r.text), "not done within %u ms", d->p.total_ms);
+	}
+	rsv_d_finish(d, 0);
+}
+
+static void take_domains(struct rsv_discover_impl *d, const struct rsv_discover_params *p)
+{
+	if (p->lookup_domain != NULL) {
+		d->has_lookup_domain = true;
+		d->r.domains[d->r.n_domains++] = *p->lookup_domain;
+		return;
+	}
+	for (size_t i = 0; i < p->n_suffixes && d->r.n_domains < RSV_SUFFIXES_MAX; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < d->r.n_domains; k++)
+			known |= dns_name_equal(&d->r.domains[k], &p->suffixes[i]);
+		if (!known)
+			d->r.domains[d->r.n_domains++] = p->suffixes[i];
+	}
+}
+
+static void take_params(struct rsv_discover_impl *d, const struct rsv_discover_params *p)
+{
+	d->p = *p;
+	if (p->manual_host != NULL)
+		snprintf(d->manual_host, sizeof(d->manual_host), "%s", p->manual_host);
+	if (p->manual_port == 0)
+		d->p.manual_port = RSV_KMS_PORT;
+	if (p->n_servers > DNS_CLIENT_SERVERS_MAX)
+		d->p.n_servers = DNS_CLIENT_SERVERS_MAX;
+	if (d->p.n_servers > 0)
+		memcpy(d->servers, p->servers, d->p.n_servers * sizeof(*d->servers));
+	if (p->rng == NULL)
+		d->p.rng = d->net->rng;
+	if (p->probe_ms == 0)
+		d->p.probe_ms = RSV_PROBE_MS;
+	if (p->total_ms == 0)
+		d->p.total_ms = RSV_DISCOVER_TOTAL_MS;
+	take_domains(d, p);
+	d->r.profile = p->profile;
+	d->r.probing = p->prober != NULL;
+}
+
+void rsv_discover_start(struct rsv_discover *op, struct net *net,
+			const struct rsv_discover_params *p, rsv_discover_done_fn *done)
+{
+	struct rsv_discover_impl *d = calloc(1, sizeof(*d));
+
+	uv_timer_init(net->loop, &op->deadline);
+	op->deadline.data = op;
+	op->done = done;
+	op->impl = d;
+	if (d != NULL)
+		d->r.steps = calloc(RSV_STEPS_MAX, sizeof(*d->r.steps));
+	if (d == NULL || d->r.steps == NULL) {
+		op->impl = NULL;
+		impl_free(d);
+		uv_close((uv_handle_t *)&op->deadline, on_timer_closed);
+		return;
+	}
+	d->op = op;
+	d->net = net;
+	d->open = 1;
+	take_params(d, p);
+	uv_timer_start(&op->deadline, on_deadline, d->p.total_ms, 0);
+	begin(d);
+}
+
+void rsv_discover_cancel(struct rsv_discover *op)
+{
+	if (op->impl != NULL)
+		rsv_d_finish(op->impl, ERR_CANCELED);
+}

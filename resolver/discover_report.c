@@ -1,0 +1,94 @@
+#include "resolver/discover_report.h"
+
+#include "resolver/report_parts.h"
+
+static json_t *domains(const struct rsv_discovery *r)
+{
+	json_t *list = json_array();
+	bool ok = list != NULL;
+
+	for (size_t i = 0; ok && i < r->n_domains; i++)
+		ok = rsv_json_append(list, rsv_json_name(&r->domains[i]));
+	if (!ok) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
+static json_t *steps(const struct rsv_discovery *r)
+{
+	json_t *list = json_array();
+	bool ok = list != NULL;
+
+	for (size_t i = 0; ok && i < r->n_steps; i++)
+		ok = rsv_json_append(list, json_pack("{s:s, s:s}", "step", r->steps[i].step,
+						     "detail", r->steps[i].detail));
+	if (!ok) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
+static json_t *candidate(const struct rsv_candidate *c)
+{
+	json_t *o = rsv_json_record(&c->rec);
+	bool ok = rsv_json_set(o, "addresses", rsv_json_hosts(c->addrs, c->n_addrs)) &&
+		  rsv_json_set(o, "probability", rsv_json_rounded(c->probability, 1000000)) &&
+		  rsv_json_set(o, "probe", rsv_json_probe(c->probed ? &c->probe : NULL));
+
+	if (!ok) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+static json_t *candidates(const struct rsv_discovery *r)
+{
+	json_t *list = json_array();
+	bool ok = list != NULL;
+
+	for (size_t i = 0; ok && i < r->n_cand; i++)
+		ok = rsv_json_append(list, candidate(&r->cand[i]));
+	if (!ok) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
+static json_t *selected(const struct rsv_discovery *r)
+{
+	if (!r->has_selected)
+		return json_null();
+	return json_pack("{s:s, s:i, s:o, s:s}", "target", r->selected.target, "port",
+			 (int)r->selected.port, "address", rsv_json_host(&r->selected.addr),
+			 "source", rsv_source_name(r->selected.source));
+}
+
+static json_t *result(const struct rsv_discovery *r)
+{
+	char hex[HRESULT_TEXT_MAX];
+
+	return json_pack("{s:s, s:s, s:s}", "code", hresult_format(r->code, hex), "text", r->text,
+			 "meaning", hresult_text(r->code));
+}
+
+json_t *rsv_discover_report(const struct rsv_discovery *r)
+{
+	json_t *o = json_object();
+	bool ok = rsv_json_set(o, "domains", domains(r)) &&
+		  rsv_json_set(o, "profile", json_string(rsv_profile_name(r->profile))) &&
+		  rsv_json_set(o, "steps", steps(r)) &&
+		  rsv_json_set(o, "queries", rsv_json_queries(&r->queries)) &&
+		  rsv_json_set(o, "candidates", candidates(r)) &&
+		  rsv_json_set(o, "selected", selected(r)) && rsv_json_set(o, "result", result(r));
+
+	if (!ok) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
