@@ -32,9 +32,10 @@ struct rsv_target_wait {
 	void *owner; /* the caller's */
 	/* private */
 	rsv_target_done_fn *done;
-	struct rsv_target *target;
+	struct rsv_targets *table; /* NULL: not waiting */
+	struct rsv_target *target; /* NULL: the answer is NULL */
 	struct rsv_target_wait *next;
-	bool canceled;
+	bool ready;
 };
 
 struct rsv_targets_params {
@@ -47,8 +48,8 @@ struct rsv_targets_params {
 
 /** NULL without memory. */
 struct rsv_targets *rsv_targets_new(struct net *net, const struct rsv_targets_params *p);
-/** Cancels what runs; @p done (may be NULL) runs once, from the loop, when all is closed and freed.
- */
+/** Cancels what runs, answers who waits with NULL; @p done (may be NULL) runs once, from the loop,
+ * when all is closed and freed. */
 void rsv_targets_free(struct rsv_targets *t, void (*done)(void *ctx), void *ctx);
 /** Ask. done() comes from the loop, never inside, also for what is known already. */
 void rsv_targets_ask(struct rsv_targets *t, const struct dns_name *target, uint16_t port,

@@ -1,0 +1,254 @@
+/* Half of audit_judge.h: what the servers say, and whether they say the same. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "resolver/audit_judge.h"
+
+#define STALE_MAX_S 86400 /* an old copy of a set that is gone lasts no longer, usually */
+
+bool rsv_serial_older(uint32_t a, uint32_t b)
+{
+	uint32_t ahead = b - a;
+
+	return ahead != 0 && ahead < 0x80000000u;
+}
+
+/** A definite answer: records, or that there are none. */
+static bool has_answer(const struct rsv_server_view *v)
+{
+	return v->srv_err == 0 || v->srv_err == ERR_DNS_NODATA || v->srv_err == ERR_RCODE_NXDOMAIN;
+}
+
+static bool has_authority(const struct rsv_server_view *v)
+{
+	return v->role != RSV_ROLE_RESOLVER && v->aa && has_answer(v);
+}
+
+/** An empty set is one, whether by NXDOMAIN or by NODATA. */
+static bool same_set(const struct rsv_set *a, const struct rsv_set *b)
+{
+	if (a->n != b->n || a->absent != b->absent)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (!dns_srv_equal(&a->rec[i].srv, &b->rec[i].srv))
+			return false;
+	return true;
+}
+
+static bool same_ttl(const struct rsv_set *a, const struct rsv_set *b)
+{
+	return a->ttl == b->ttl && a->mixed_ttl == b->mixed_ttl;
+}
+
+/** Whether @p a is a better reference than @p b. */
+static bool better(const struct rsv_server_view *a, const struct rsv_server_view *b)
+{
+	if (has_authority(a) != has_authority(b))
+		return has_authority(a);
+	if (!has_authority(a))
+		return false; /* the first that answered */
+	if (a->has_serial != b->has_serial)
+		return a->has_serial;
+	if (a->has_serial && a->serial != b->serial)
+		return rsv_serial_older(b->serial, a->serial);
+	return a->is_primary && !b->is_primary;
+}
+
+static size_t choose(const struct rsv_server_view *v, size_t n)
+{
+	size_t best = RSV_NO_SERVER;
+
+	for (size_t i = 0; i < n; i++)
+		if (has_answer(&v[i]) && (v[i].role != RSV_ROLE_NS || v[i].aa) &&
+		    (best == RSV_NO_SERVER || better(&v[i], &v[best])))
+			best = i;
+	return best;
+}
+
+static bool is_reply(int err)
+{
+	return (err <= ERR_RCODE_FORMERR && err >= ERR_RCODE_OTHER) || err == ERR_DNS_NOT_AUTH ||
+	       err == ERR_DNS_NODATA || err == ERR_DNS_CNAME_LOOP || err == 0;
+}
+
+/** A resolver that gives something else: an old copy, unless that would be gone by now. */
+static enum rsv_server_state resolver_state(const struct rsv_server_view *v,
+					    const struct rsv_server_view *ref)
+{
+	uint32_t left = v->srv_err == 0 ? v->set.ttl : v->set.negative_ttl;
+	uint32_t most = STALE_MAX_S;
+
+	if (v->srv_err == 0 && ref->srv_err == 0)
+		most = ref->set.ttl;
+	return !v->aa && left > 0 && left <= most ? RSV_S_STALE : RSV_S_DIFFERS;
+}
+
+static enum rsv_server_state judge(const struct rsv_server_view *v,
+				   const struct rsv_server_view *ref)
+{
+	if (v->role == RSV_ROLE_NS && !(v->aa && has_answer(v)))
+		return is_reply(v->srv_err) ? RSV_S_LAME : RSV_S_UNREACHABLE;
+	if (!has_answer(v))
+		return RSV_S_UNREACHABLE;
+	if (ref == NULL || same_set(&v->set, &ref->set))
+		return RSV_S_OK;
+	if (!has_authority(v))
+		return has_authority(ref) ? resolver_state(v, ref) : RSV_S_DIFFERS;
+	if (v->has_serial && ref->has_serial && rsv_serial_older(v->serial, ref->serial))
+		return RSV_S_LAGGING;
+	return RSV_S_DIFFERS;
+}
+
+size_t rsv_judge_servers(struct rsv_server_view *v, size_t n, bool *ret_unsettled)
+{
+	size_t best = choose(v, n);
+	const struct rsv_server_view *ref = best != RSV_NO_SERVER ? &v[best] : NULL;
+
+	*ret_unsettled = false;
+	for (size_t i = 0; i < n; i++) {
+		v[i].state = judge(&v[i], ref);
+		if (ref == NULL || !has_authority(&v[i]))
+			continue;
+		if (v[i].state != RSV_S_OK || !same_ttl(&v[i].set, &ref->set))
+			*ret_unsettled = true;
+	}
+	return best;
+}
+
+int rsv_finding_add(struct rsv_audit_result *r, enum rsv_finding_id id, const char *fmt, ...)
+{
+	struct rsv_finding *grown;
+	va_list ap;
+
+	if (rsv_finding_info(id)->severity > r->worst)
+		r->worst = rsv_finding_info(id)->severity;
+	if (r->n_findings >= RSV_FINDINGS_MAX) {
+		r->findings_dropped++;
+		return 0;
+	}
+	if ((r->n_findings & (r->n_findings - 1)) == 0) { /* full at each power of two */
+		size_t cap = r->n_findings == 0 ? 1 : r->n_findings * 2;
+
+		grown = realloc(r->findings, cap * sizeof(*grown));
+		if (grown == NULL)
+			return ERR_NOMEM;
+		r->findings = grown;
+	}
+	r->findings[r->n_findings].id = id;
+	va_start(ap, fmt);
+	vsnprintf(r->findings[r->n_findings].text, RSV_FINDING_TEXT_MAX, fmt, ap);
+	va_end(ap);
+	r->n_findings++;
+	return 0;
+}
+
+#define WHO_MAX 300
+
+static const char *who(const struct rsv_server_view *v, char buf[WHO_MAX])
+{
+	char addr[ADDR_TEXT_MAX] = "no address", name[DNSNAME_TEXT_MAX];
+
+	if (addr_is_set(&v->addr))
+		addr_format(&v->addr, addr);
+	if (dns_name_is_set(&v->name))
+		snprintf(buf, WHO_MAX, "%.200s (%s)", dns_name_format(&v->name, name), addr);
+	else
+		snprintf(buf, WHO_MAX, "%s", addr);
+	return buf;
+}
+
+static int unreachable(struct rsv_audit_result *r, const struct rsv_server_view *v,
+		       const char *name)
+{
+	enum rsv_finding_id id = v->role == RSV_ROLE_RESOLVER ? RSV_F_RESOLVER_UNREACHABLE
+							      : RSV_F_SERVER_UNREACHABLE;
+
+	if (v->n_addrs == 0)
+		return rsv_finding_add(r, id, "name server %s has no address", name);
+	return rsv_finding_add(r, id, "%s %s gives no answer: %s",
+			       v->role == RSV_ROLE_RESOLVER ? "resolver" : "server", name,
+			       err_text(v->srv_err));
+}
+
+static int stale(struct rsv_audit_result *r, const struct rsv_server_view *v, const char *name)
+{
+	uint32_t left = v->srv_err == 0 ? v->set.ttl : v->set.negative_ttl;
+
+	return rsv_finding_add(r, RSV_F_RESOLVER_STALE,
+			       "resolver %s still gives %zu record%s, for up to %u s", name,
+			       v->set.n, v->set.n == 1 ? "" : "s", left);
+}
+
+static int lame(struct rsv_audit_result *r, const struct rsv_server_view *v, const char *name)
+{
+	if (has_answer(v))
+		return rsv_finding_add(r, RSV_F_SERVER_LAME, "server %s answers without authority",
+				       name);
+	return rsv_finding_add(r, RSV_F_SERVER_LAME, "server %s does not serve the zone: %s", name,
+			       err_text(v->srv_err));
+}
+
+static int server_finding(struct rsv_audit_result *r, const struct rsv_server_view *v,
+			  const struct rsv_server_view *ref)
+{
+	char name[WHO_MAX], ref_name[WHO_MAX];
+
+	who(v, name);
+	switch (v->state) {
+	case RSV_S_UNREACHABLE:
+		return unreachable(r, v, name);
+	case RSV_S_LAME:
+		return lame(r, v, name);
+	case RSV_S_STALE:
+		return stale(r, v, name);
+	case RSV_S_LAGGING:
+		return rsv_finding_add(r, RSV_F_LAG,
+				       "server %s still has serial %u, %s has serial %u", name,
+				       v->serial, who(ref, ref_name), ref->serial);
+	case RSV_S_DIFFERS:
+		return rsv_finding_add(r,
+				       v->role == RSV_ROLE_RESOLVER ? RSV_F_RESOLVER_DIFFERS
+								    : RSV_F_SERVERS_DIFFER,
+				       "%s gives %zu record%s, not the %zu of %s", name, v->set.n,
+				       v->set.n == 1 ? "" : "s", ref->set.n, who(ref, ref_name));
+	case RSV_S_OK:
+	case RSV_S_STATE_COUNT_:
+		break;
+	}
+	return 0;
+}
+
+static int ttl_findings(struct rsv_audit_result *r, const struct rsv_server_view *ref)
+{
+	char name[WHO_MAX], ref_name[WHO_MAX];
+	int err = 0;
+
+	if (ref->set.mixed_ttl)
+		err = rsv_finding_add(r, RSV_F_TTL_MISMATCH,
+				      "the records on %s have different TTLs", who(ref, name));
+	for (size_t i = 0; err == 0 && i < r->n_servers; i++) {
+		const struct rsv_server_view *v = &r->servers[i];
+
+		if (!has_authority(v) || !has_authority(ref) || v->state != RSV_S_OK ||
+		    v->set.n == 0 || same_ttl(&v->set, &ref->set))
+			continue;
+		err = rsv_finding_add(r, RSV_F_TTL_MISMATCH, "the TTL is %u s on %s, %u s on %s",
+				      v->set.ttl, who(v, name), ref->set.ttl, who(ref, ref_name));
+	}
+	return err;
+}
+
+int rsv_judge_server_findings(struct rsv_audit_result *r, size_t reference)
+{
+	const struct rsv_server_view *ref =
+		reference != RSV_NO_SERVER ? &r->servers[reference] : NULL;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < r->n_servers; i++)
+		err = server_finding(r, &r->servers[i], ref);
+	if (err == 0 && ref != NULL)
+		err = ttl_findings(r, ref);
+	return err;
+}

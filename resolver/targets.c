@@ -1,0 +1,405 @@
+#include "resolver/targets.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS  1024
+#define PROBE_MS 3000
+
+enum target_state { TARGET_QUEUED, TARGET_RESOLVING, TARGET_PROBING, TARGET_KNOWN };
+
+struct rsv_target {
+	struct rsv_targets *table;
+	struct dns_name name;
+	uint16_t port;
+	enum target_state state;
+	unsigned refs; /* who waits, or has an answer on the way */
+	struct rsv_target *bucket_next;
+	struct rsv_target *queue_next; /* of the queue of work, or of the list of known ones */
+	struct rsv_target_wait *waiting;
+	struct host_lookup lookup;
+	struct probe_op probe;
+	size_t at; /* address being probed */
+	struct rsv_target_result result;
+};
+
+struct target_list {
+	struct rsv_target *first, **end;
+};
+
+struct wait_list {
+	struct rsv_target_wait *first, **end;
+};
+
+struct rsv_targets {
+	struct net *net;
+	struct rsv_targets_params p;
+	struct dns_server servers[DNS_CLIENT_SERVERS_MAX];
+	struct rsv_target *bucket[BUCKETS];
+	size_t count;
+	unsigned running;
+	struct target_list queue;
+	struct target_list known; /* oldest first */
+	struct wait_list ready;
+	uv_timer_t kick; /* answers come from the loop, not from inside rsv_targets_ask() */
+	bool freeing, kick_closed;
+	void (*freed)(void *ctx);
+	void *freed_ctx;
+};
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+static void queue_push(struct target_list *l, struct rsv_target *t)
+{
+	t->queue_next = NULL;
+	*l->end = t;
+	l->end = &t->queue_next;
+}
+
+static struct rsv_target *queue_pop(struct target_list *l)
+{
+	struct rsv_target *t = l->first;
+
+	if (t != NULL) {
+		l->first = t->queue_next;
+		if (l->first == NULL)
+			l->end = &l->first;
+	}
+	return t;
+}
+
+static void on_kick(uv_timer_t *k);
+
+/** Answer @p w from the loop. */
+static void make_ready(struct rsv_targets *t, struct rsv_target_wait *w)
+{
+	w->ready = true;
+	w->next = NULL;
+	*t->ready.end = w;
+	t->ready.end = &w->next;
+	if (!t->freeing)
+		uv_timer_start(&t->kick, on_kick, 0, 0);
+}
+
+static size_t bucket_of(const struct dns_name *name, uint16_t port)
+{
+	uint32_t h = 2166136261u ^ port; /* FNV-1a */
+
+	for (size_t i = 0; i < name->len; i++)
+		h = (h ^ name->wire[i]) * 16777619u;
+	return h % BUCKETS;
+}
+
+static void target_remove(struct rsv_targets *t, struct rsv_target *x)
+{
+	struct rsv_target **at = &t->bucket[bucket_of(&x->name, x->port)];
+
+	while (*at != x)
+		at = &(*at)->bucket_next;
+	*at = x->bucket_next;
+	t->count--;
+	free(x);
+}
+
+/** Forget the oldest one that nobody waits for. @return false where there is none. */
+static bool make_room(struct rsv_targets *t)
+{
+	struct rsv_target **at = &t->known.first;
+
+	while (*at != NULL && (*at)->refs > 0)
+		at = &(*at)->queue_next;
+	if (*at == NULL)
+		return false;
+
+	struct rsv_target *x = *at;
+
+	*at = x->queue_next;
+	if (x->queue_next == NULL)
+		t->known.end = at;
+	target_remove(t, x);
+	return true;
+}
+
+/* ---- work ------------------------------------------------------------------------------------ */
+
+static void start_more(struct rsv_targets *t);
+
+static void maybe_freed(struct rsv_targets *t)
+{
+	struct rsv_target *x;
+	void (*freed)(void *ctx) = t->freed;
+	void *ctx = t->freed_ctx;
+
+	if (!t->freeing || t->running > 0 || !t->kick_closed)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++)
+		while ((x = t->bucket[i]) != NULL)
+			target_remove(t, x);
+	free(t);
+	if (freed != NULL)
+		freed(ctx);
+}
+
+static void target_known(struct rsv_target *x)
+{
+	struct rsv_targets *t = x->table;
+	struct rsv_target_wait *w;
+
+	x->state = TARGET_KNOWN;
+	t->running--;
+	queue_push(&t->known, x);
+	while ((w = x->waiting) != NULL) {
+		x->waiting = w->next;
+		make_ready(t, w);
+	}
+	start_more(t);
+}
+
+/** A child of @p x ended. @return false: the table is going away, do nothing more. */
+static bool goes_on(struct rsv_target *x)
+{
+	struct rsv_targets *t = x->table;
+
+	if (!t->freeing)
+		return true;
+	t->running--;
+	maybe_freed(t);
+	return false;
+}
+
+static void probe_next(struct rsv_target *x);
+
+static void on_probe(struct probe_op *op, const struct probe_result *r)
+{
+	struct rsv_target *x = op->owner;
+
+	if (!goes_on(x))
+		return;
+	x->result.probed = true;
+	x->result.probe = *r;
+	x->at++;
+	if (r->state == PROBE_UP)
+		target_known(x);
+	else
+		probe_next(x);
+}
+
+static void probe_next(struct rsv_target *x)
+{
+	struct rsv_targets *t = x->table;
+
+	if (x->at >= x->result.n_addrs) {
+		target_known(x);
+		return;
+	}
+	x->state = TARGET_PROBING;
+	memset(&x->probe, 0, sizeof(x->probe));
+	x->probe.owner = x;
+	t->p.prober->start(t->p.prober, &x->probe, t->net, &x->result.addrs[x->at], t->p.probe_ms,
+			   on_probe);
+}
+
+static void on_lookup(struct host_lookup *h, const struct host_lookup_result *r)
+{
+	struct rsv_target *x = h->owner;
+
+	if (!goes_on(x))
+		return;
+	x->result.resolve_err = r->err;
+	x->result.is_alias = r->is_alias;
+	x->result.n_addrs = r->err == 0 ? r->n_addrs : 0;
+	memcpy(x->result.addrs, r->addrs, x->result.n_addrs * sizeof(r->addrs[0]));
+	if (x->table->p.prober == NULL || r->err != 0)
+		target_known(x);
+	else
+		probe_next(x);
+}
+
+static void target_start(struct rsv_target *x)
+{
+	struct rsv_targets *t = x->table;
+	char host[DNSNAME_TEXT_MAX];
+	struct host_lookup_params p = {
+		.host = dns_name_format(&x->name, host),
+		.port = x->port,
+		.servers = t->servers,
+		.n_servers = t->p.n_servers,
+		.total_ms = t->p.resolve_ms,
+	};
+
+	t->running++;
+	x->state = TARGET_RESOLVING;
+	x->lookup.owner = x;
+	host_lookup_start(&x->lookup, t->net, &p, on_lookup);
+}
+
+static void start_more(struct rsv_targets *t)
+{
+	struct rsv_target *x;
+
+	while (t->running < RSV_TARGETS_PARALLEL && (x = queue_pop(&t->queue)) != NULL)
+		target_start(x);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+/** Answer who is ready now; who becomes ready meanwhile comes with the next pass. */
+static void answer_ready(struct rsv_targets *t)
+{
+	struct rsv_target_wait *w = t->ready.first, *next;
+
+	t->ready.first = NULL;
+	t->ready.end = &t->ready.first;
+	for (; w != NULL; w = next) {
+		struct rsv_target *x = w->target;
+
+		next = w->next;
+		w->table = NULL;
+		w->done(w, x != NULL ? &x->result : NULL);
+		/* w may be freed memory now */
+		if (x != NULL)
+			x->refs--;
+	}
+}
+
+static void on_kick(uv_timer_t *k)
+{
+	answer_ready(k->data);
+}
+
+static struct rsv_target *target_find(struct rsv_targets *t, const struct dns_name *name,
+				      uint16_t port)
+{
+	struct rsv_target *x = t->bucket[bucket_of(name, port)];
+
+	while (x != NULL && !(x->port == port && dns_name_equal(&x->name, name)))
+		x = x->bucket_next;
+	return x;
+}
+
+static struct rsv_target *target_new(struct rsv_targets *t, const struct dns_name *name,
+				     uint16_t port)
+{
+	struct rsv_target **bucket = &t->bucket[bucket_of(name, port)];
+	struct rsv_target *x;
+
+	if (t->count >= RSV_TARGETS_MAX && !make_room(t))
+		return NULL;
+	x = calloc(1, sizeof(*x));
+	if (x == NULL)
+		return NULL;
+	x->table = t;
+	x->name = *name;
+	x->port = port;
+	x->bucket_next = *bucket;
+	*bucket = x;
+	t->count++;
+	queue_push(&t->queue, x);
+	return x;
+}
+
+void rsv_targets_ask(struct rsv_targets *t, const struct dns_name *target, uint16_t port,
+		     struct rsv_target_wait *w, rsv_target_done_fn *done)
+{
+	struct rsv_target *x = t->freeing ? NULL : target_find(t, target, port);
+
+	if (x == NULL && !t->freeing)
+		x = target_new(t, target, port);
+	w->done = done;
+	w->table = t;
+	w->target = x;
+	w->ready = false;
+	w->next = NULL;
+	if (x == NULL) {
+		make_ready(t, w);
+		return;
+	}
+	x->refs++;
+	if (x->state == TARGET_KNOWN) {
+		make_ready(t, w);
+		return;
+	}
+	w->next = x->waiting;
+	x->waiting = w;
+	start_more(t);
+}
+
+/** Its answer will be NULL. */
+static void detach(struct rsv_target_wait *w)
+{
+	if (w->target != NULL)
+		w->target->refs--;
+	w->target = NULL;
+}
+
+void rsv_targets_cancel(struct rsv_target_wait *w)
+{
+	struct rsv_target_wait **at;
+
+	if (w->table == NULL)
+		return;
+	if (!w->ready) {
+		at = &w->target->waiting;
+		while (*at != w)
+			at = &(*at)->next;
+		*at = w->next;
+		make_ready(w->table, w);
+	}
+	detach(w);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+struct rsv_targets *rsv_targets_new(struct net *net, const struct rsv_targets_params *p)
+{
+	struct rsv_targets *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	t->net = net;
+	t->p = *p;
+	if (t->p.probe_ms == 0)
+		t->p.probe_ms = PROBE_MS;
+	if (t->p.n_servers > DNS_CLIENT_SERVERS_MAX)
+		t->p.n_servers = DNS_CLIENT_SERVERS_MAX;
+	if (t->p.n_servers > 0)
+		memcpy(t->servers, p->servers, t->p.n_servers * sizeof(*t->servers));
+	t->queue.end = &t->queue.first;
+	t->known.end = &t->known.first;
+	t->ready.end = &t->ready.first;
+	uv_timer_init(net->loop, &t->kick);
+	t->kick.data = t;
+	return t;
+}
+
+static void on_kick_closed(uv_handle_t *h)
+{
+	struct rsv_targets *t = h->data;
+
+	while (t->ready.first != NULL)
+		answer_ready(t);
+	t->kick_closed = true;
+	maybe_freed(t);
+}
+
+void rsv_targets_free(struct rsv_targets *t, void (*done)(void *ctx), void *ctx)
+{
+	if (t->freeing)
+		return;
+	t->freeing = true;
+	t->freed = done;
+	t->freed_ctx = ctx;
+	for (struct rsv_target_wait *w = t->ready.first; w != NULL; w = w->next)
+		detach(w);
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct rsv_target *x = t->bucket[i]; x != NULL; x = x->bucket_next) {
+			while (x->waiting != NULL)
+				rsv_targets_cancel(x->waiting);
+			if (x->state == TARGET_RESOLVING)
+				host_lookup_cancel(&x->lookup);
+			else if (x->state == TARGET_PROBING)
+				t->p.prober->cancel(&x->probe);
+		}
+	}
+	uv_close((uv_handle_t *)&t->kick, on_kick_closed);
+}
