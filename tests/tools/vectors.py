@@ -5,7 +5,7 @@ import textwrap
 
 def c_string(data, indent="\t"):
     """Bytes as hexadecimal C text, in lines that fit."""
-    lines = textwrap.wrap(data.hex(), 80) or [""]
+    lines = textwrap.wrap(data.hex(), 88) or [""]
     return "\n".join(f'{indent}"{line}"' for line in lines)
 
 

@@ -179,120 +179,108 @@ static void t_U18_a_truncated_message_may_end_anywhere(void **state)
 #define TSIG                 "00 00fa 00ff 00000000 0000"
 #define A_RR                 "00 0001 0001 00000000 0004 7f000001"
 
+static const struct {
+	const char *what, *wire;
+	int err;
+} malformed_rows[] = {
+	{ "header alone", HEAD("0000", "0000", "0000", "0000"), 0 },
+	{ "one A", ONE_ANSWER A_RR, 0 },
+	{ "trailing octet", ONE_ANSWER A_RR "00", ERR_DNS_MALFORMED },
+	{ "two questions", HEAD("0002", "0000", "0000", "0000") "00 0001 0001 00 0001 0001",
+	  ERR_DNS_MALFORMED },
+	{ "count too high", HEAD("0000", "0002", "0000", "0000") A_RR, ERR_DNS_MALFORMED },
+	{ "counts absurd", HEAD("0000", "ffff", "ffff", "ffff") A_RR, ERR_DNS_MALFORMED },
+	{ "count too low", HEAD("0000", "0000", "0000", "0000") A_RR, ERR_DNS_MALFORMED },
+
+	{ "A of 3", ONE_ANSWER "00 0001 0001 00000000 0003 7f0000", ERR_DNS_MALFORMED },
+	{ "A of 5", ONE_ANSWER "00 0001 0001 00000000 0005 7f00000100", ERR_DNS_MALFORMED },
+	{ "A of 0", ONE_ANSWER "00 0001 0001 00000000 0000", ERR_DNS_MALFORMED },
+	{ "A, class NONE, of 0", ONE_ANSWER "00 0001 00fe 00000000 0000", 0 },
+	{ "A, class NONE, of 3", ONE_ANSWER "00 0001 00fe 00000000 0003 7f0000",
+	  ERR_DNS_MALFORMED },
+	{ "A, class CH, of 3", ONE_ANSWER "00 0001 0003 00000000 0003 7f0000", 0 },
+	{ "A cut by the end", ONE_ANSWER "00 0001 0001 00000000 0004 7f0000", ERR_DNS_MALFORMED },
+	{ "AAAA of 15",
+	  ONE_ANSWER "00 001c 0001 00000000 000f 20010db800000000000000000000"
+		     "00",
+	  ERR_DNS_MALFORMED },
+	{ "AAAA of 4", ONE_ANSWER "00 001c 0001 00000000 0004 7f000001", ERR_DNS_MALFORMED },
+
+	{ "SRV of 7", ONE_ANSWER "00 0021 0001 00000000 0007 0001 0002 0003 00", 0 },
+	{ "SRV of 6", ONE_ANSWER "00 0021 0001 00000000 0006 0001 0002 0003", ERR_DNS_MALFORMED },
+	{ "SRV of 5", ONE_ANSWER "00 0021 0001 00000000 0005 0001 0002 00", ERR_DNS_MALFORMED },
+	{ "SRV of 0", ONE_ANSWER "00 0021 0001 00000000 0000", ERR_DNS_MALFORMED },
+	{ "SRV, more", ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 00 00",
+	  ERR_DNS_MALFORMED },
+	{ "SRV, target runs out of RDATA",
+	  HEAD("0000", "0002", "0000", "0000") "00 0021 0001 00000000 0007 0001 0002 0003 01" A_RR,
+	  ERR_DNS_MALFORMED },
+	{ "SRV, target is half a pointer",
+	  ONE_ANSWER "00 0021 0001 00000000 0007 0001 0002 0003 c0", ERR_DNS_MALFORMED },
+	{ "SRV, target points at itself",
+	  ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 c01d", ERR_DNS_MALFORMED },
+	{ "SRV, target points forwards",
+	  ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 c01e", ERR_DNS_MALFORMED },
+	{ "SRV, target points past the end",
+	  ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 ffff", ERR_DNS_MALFORMED },
+	{ "SRV, target points back at the owner",
+	  ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 c00c", 0 },
+	{ "SRV, target with a bit label",
+	  ONE_ANSWER "00 0021 0001 00000000 0009 0001 0002 0003 4100 00", ERR_DNS_MALFORMED },
+
+	{ "NS of 0", ONE_ANSWER "00 0002 0001 00000000 0000", ERR_DNS_MALFORMED },
+	{ "CNAME, two names", ONE_ANSWER "00 0005 0001 00000000 0002 0000", ERR_DNS_MALFORMED },
+	{ "SOA",
+	  ONE_ANSWER "00 0006 0001 00000000 0016 0000 00000001 00000002 00000003 "
+		     "00000004 00000005",
+	  0 },
+	{ "SOA, cut in the last number",
+	  ONE_ANSWER "00 0006 0001 00000000 0015 0000 00000001 00000002 00000003 00000004 000000",
+	  ERR_DNS_MALFORMED },
+	{ "SOA, cut after MNAME", ONE_ANSWER "00 0006 0001 00000000 0001 00", ERR_DNS_MALFORMED },
+	{ "SOA, more",
+	  ONE_ANSWER "00 0006 0001 00000000 0017 0000 00000001 00000002 "
+		     "00000003 00000004 00000005 00",
+	  ERR_DNS_MALFORMED },
+	{ "RRSIG without a signature",
+	  ONE_ANSWER "00 002e 0001 00000000 0013 0021 08 03 "
+		     "0000012c 00000000 00000000 0001 00",
+	  ERR_DNS_MALFORMED },
+	{ "RRSIG of 2", ONE_ANSWER "00 002e 0001 00000000 0002 0021", ERR_DNS_MALFORMED },
+	{ "unknown type, odd RDATA", ONE_ANSWER "00 fff0 0001 00000000 0003 c0c0c0", 0 },
+	{ "LOC, which ldns would refuse", ONE_ANSWER "00 001d 0001 00000000 0001 ff", 0 },
+
+	{ "owner points at itself", ONE_ANSWER "c00c 0001 0001 00000000 0004 7f000001",
+	  ERR_DNS_MALFORMED },
+	{ "owner points into the header", ONE_ANSWER "c008 0001 0001 00000000 0004 7f000001",
+	  ERR_DNS_MALFORMED },
+	{ "owner points forwards", ONE_ANSWER "c00e 0001 0001 00000000 0004 7f000001",
+	  ERR_DNS_MALFORMED },
+	{ "owner loops over two", HEAD("0001", "0001", "0000", "0000") "0161 c00c 0001 0001" A_RR,
+	  ERR_DNS_MALFORMED },
+	{ "owner without an end", ONE_ANSWER "3f61", ERR_DNS_MALFORMED },
+	{ "label type 10", ONE_ANSWER "80 0001 0001 00000000 0004 7f000001", ERR_DNS_MALFORMED },
+
+	{ "OPT", ONE_ADDITIONAL OPT, 0 },
+	{ "OPT in the answer", ONE_ANSWER OPT, ERR_DNS_MALFORMED },
+	{ "OPT twice", HEAD("0000", "0000", "0000", "0002") OPT OPT, ERR_DNS_MALFORMED },
+	{ "OPT with an owner", ONE_ADDITIONAL "0161" OPT, ERR_DNS_MALFORMED },
+	{ "TSIG", ONE_ADDITIONAL TSIG, 0 },
+	{ "TSIG after OPT", HEAD("0000", "0000", "0000", "0002") OPT TSIG, 0 },
+	{ "OPT after TSIG", HEAD("0000", "0000", "0000", "0002") TSIG OPT, ERR_DNS_MALFORMED },
+	{ "TSIG in the answer", ONE_ANSWER TSIG, ERR_DNS_MALFORMED },
+};
+
 static void t_malformed_messages(void **state)
 {
-	static const struct {
-		const char *what, *wire;
-		int err;
-	} rows[] = {
-		{ "header alone", HEAD("0000", "0000", "0000", "0000"), 0 },
-		{ "one A", ONE_ANSWER A_RR, 0 },
-		{ "trailing octet", ONE_ANSWER A_RR "00", ERR_DNS_MALFORMED },
-		{ "two questions", HEAD("0002", "0000", "0000", "0000") "00 0001 0001 00 0001 0001",
-		  ERR_DNS_MALFORMED },
-		{ "count too high", HEAD("0000", "0002", "0000", "0000") A_RR, ERR_DNS_MALFORMED },
-		{ "counts absurd", HEAD("0000", "ffff", "ffff", "ffff") A_RR, ERR_DNS_MALFORMED },
-		{ "count too low", HEAD("0000", "0000", "0000", "0000") A_RR, ERR_DNS_MALFORMED },
-
-		{ "A of 3", ONE_ANSWER "00 0001 0001 00000000 0003 7f0000", ERR_DNS_MALFORMED },
-		{ "A of 5", ONE_ANSWER "00 0001 0001 00000000 0005 7f00000100", ERR_DNS_MALFORMED },
-		{ "A of 0", ONE_ANSWER "00 0001 0001 00000000 0000", ERR_DNS_MALFORMED },
-		{ "A, class NONE, of 0", ONE_ANSWER "00 0001 00fe 00000000 0000", 0 },
-		{ "A, class NONE, of 3", ONE_ANSWER "00 0001 00fe 00000000 0003 7f0000",
-		  ERR_DNS_MALFORMED },
-		{ "A, class CH, of 3", ONE_ANSWER "00 0001 0003 00000000 0003 7f0000", 0 },
-		{ "A cut by the end", ONE_ANSWER "00 0001 0001 00000000 0004 7f0000",
-		  ERR_DNS_MALFORMED },
-		{ "AAAA of 15",
-		  ONE_ANSWER "00 001c 0001 00000000 000f 20010db800000000000000000000"
-			     "00",
-		  ERR_DNS_MALFORMED },
-		{ "AAAA of 4", ONE_ANSWER "00 001c 0001 00000000 0004 7f000001",
-		  ERR_DNS_MALFORMED },
-
-		{ "SRV of 7", ONE_ANSWER "00 0021 0001 00000000 0007 0001 0002 0003 00", 0 },
-		{ "SRV of 6", ONE_ANSWER "00 0021 0001 00000000 0006 0001 0002 0003",
-		  ERR_DNS_MALFORMED },
-		{ "SRV of 5", ONE_ANSWER "00 0021 0001 00000000 0005 0001 0002 00",
-		  ERR_DNS_MALFORMED },
-		{ "SRV of 0", ONE_ANSWER "00 0021 0001 00000000 0000", ERR_DNS_MALFORMED },
-		{ "SRV, more", ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 00 00",
-		  ERR_DNS_MALFORMED },
-		{ "SRV, target runs out of RDATA",
-		  HEAD("0000", "0002", "0000",
-		       "0000") "00 0021 0001 00000000 0007 0001 0002 0003 01" A_RR,
-		  ERR_DNS_MALFORMED },
-		{ "SRV, target is half a pointer",
-		  ONE_ANSWER "00 0021 0001 00000000 0007 0001 0002 0003 c0", ERR_DNS_MALFORMED },
-		{ "SRV, target points at itself",
-		  ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 c01d", ERR_DNS_MALFORMED },
-		{ "SRV, target points forwards",
-		  ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 c01e", ERR_DNS_MALFORMED },
-		{ "SRV, target points past the end",
-		  ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 ffff", ERR_DNS_MALFORMED },
-		{ "SRV, target points back at the owner",
-		  ONE_ANSWER "00 0021 0001 00000000 0008 0001 0002 0003 c00c", 0 },
-		{ "SRV, target with a bit label",
-		  ONE_ANSWER "00 0021 0001 00000000 0009 0001 0002 0003 4100 00",
-		  ERR_DNS_MALFORMED },
-
-		{ "NS of 0", ONE_ANSWER "00 0002 0001 00000000 0000", ERR_DNS_MALFORMED },
-		{ "CNAME, two names", ONE_ANSWER "00 0005 0001 00000000 0002 0000",
-		  ERR_DNS_MALFORMED },
-		{ "SOA",
-		  ONE_ANSWER "00 0006 0001 00000000 0016 0000 00000001 00000002 00000003 "
-			     "00000004 00000005",
-		  0 },
-		{ "SOA, cut in the last number",
-		  ONE_ANSWER
-		  "00 0006 0001 00000000 0015 0000 00000001 00000002 00000003 00000004 000000",
-		  ERR_DNS_MALFORMED },
-		{ "SOA, cut after MNAME", ONE_ANSWER "00 0006 0001 00000000 0001 00",
-		  ERR_DNS_MALFORMED },
-		{ "SOA, more",
-		  ONE_ANSWER "00 0006 0001 00000000 0017 0000 00000001 00000002 "
-			     "00000003 00000004 00000005 00",
-		  ERR_DNS_MALFORMED },
-		{ "RRSIG without a signature",
-		  ONE_ANSWER "00 002e 0001 00000000 0013 0021 08 03 "
-			     "0000012c 00000000 00000000 0001 00",
-		  ERR_DNS_MALFORMED },
-		{ "RRSIG of 2", ONE_ANSWER "00 002e 0001 00000000 0002 0021", ERR_DNS_MALFORMED },
-		{ "unknown type, odd RDATA", ONE_ANSWER "00 fff0 0001 00000000 0003 c0c0c0", 0 },
-		{ "LOC, which ldns would refuse", ONE_ANSWER "00 001d 0001 00000000 0001 ff", 0 },
-
-		{ "owner points at itself", ONE_ANSWER "c00c 0001 0001 00000000 0004 7f000001",
-		  ERR_DNS_MALFORMED },
-		{ "owner points into the header",
-		  ONE_ANSWER "c008 0001 0001 00000000 0004 7f000001", ERR_DNS_MALFORMED },
-		{ "owner points forwards", ONE_ANSWER "c00e 0001 0001 00000000 0004 7f000001",
-		  ERR_DNS_MALFORMED },
-		{ "owner loops over two",
-		  HEAD("0001", "0001", "0000", "0000") "0161 c00c 0001 0001" A_RR,
-		  ERR_DNS_MALFORMED },
-		{ "owner without an end", ONE_ANSWER "3f61", ERR_DNS_MALFORMED },
-		{ "label type 10", ONE_ANSWER "80 0001 0001 00000000 0004 7f000001",
-		  ERR_DNS_MALFORMED },
-
-		{ "OPT", ONE_ADDITIONAL OPT, 0 },
-		{ "OPT in the answer", ONE_ANSWER OPT, ERR_DNS_MALFORMED },
-		{ "OPT twice", HEAD("0000", "0000", "0000", "0002") OPT OPT, ERR_DNS_MALFORMED },
-		{ "OPT with an owner", ONE_ADDITIONAL "0161" OPT, ERR_DNS_MALFORMED },
-		{ "TSIG", ONE_ADDITIONAL TSIG, 0 },
-		{ "TSIG after OPT", HEAD("0000", "0000", "0000", "0002") OPT TSIG, 0 },
-		{ "OPT after TSIG", HEAD("0000", "0000", "0000", "0002") TSIG OPT,
-		  ERR_DNS_MALFORMED },
-		{ "TSIG in the answer", ONE_ANSWER TSIG, ERR_DNS_MALFORMED },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < N(rows); i++) {
+	for (size_t i = 0; i < N(malformed_rows); i++) {
 		uint8_t wire[512];
 		struct dns_msg *m;
-		int err = parse(wire, hex_decode(rows[i].wire, wire, sizeof(wire)), &m);
+		int err = parse(wire, hex_decode(malformed_rows[i].wire, wire, sizeof(wire)), &m);
 
-		if (err != rows[i].err)
-			fail_msg("%s: %s", rows[i].what, err_name(err));
+		if (err != malformed_rows[i].err)
+			fail_msg("%s: %s", malformed_rows[i].what, err_name(err));
 		dnsmsg_free(m);
 	}
 }
