@@ -1,0 +1,383 @@
+#include "kmscore/service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kmscore/association.h"
+#include "kmscore/kms_msg.h"
+#include "kmscore/lab_host.h"
+#include "kmscore/log_limit.h"
+
+#define OUT_FLUSH  16384u     /* answers gathered before they are written */
+#define OUT_MAX    (1u << 18) /* more than the answers to one read of the socket can be */
+#define UNSENT_MAX (1u << 18) /* of a client that asks and does not read */
+
+struct kms_service {
+	struct net *net;
+	struct listener *listener;
+	enum kms_mode mode;
+	struct cidr *allow;
+	uint32_t idle_ms;
+	uint32_t next_group;
+	uint64_t bad_calls; /* requests that were answered with a fault */
+	uint64_t refused;
+	bool stopped;
+	struct lab_host lab;
+	struct buf out; /* answers of the connection that is being served */
+	struct log_ctx log;
+	struct log_limit limit;
+	void (*done)(void *ctx);
+	void *done_ctx;
+};
+
+static bool may_log(struct kms_service *s, const struct addr *peer)
+{
+	return log_limit_pass(&s->limit, peer, clock_mono_ms(s->net->clock), NULL);
+}
+
+/** Answer the one call that waits. @return 0, or why the association cannot go on. */
+static int answer_call(struct kms_service *s, struct kms_assoc *a, const struct addr *peer)
+{
+	const struct kms_call *call = kms_assoc_call(a);
+	struct kms_response rs = { 0 };
+	struct lab_answer answer;
+	struct kms_request rq;
+	struct buf stub;
+	int err;
+
+	if (kms_request_decode(call->stub, call->stub_len, call->be, &rq) != 0) {
+		s->bad_calls++;
+		return kms_assoc_fault(a, RPC_S_NDR, &s->out);
+	}
+	lab_host_request(&s->lab, peer, rq.body, rq.body_len, &answer);
+	rs.hresult = answer.hresult;
+	if (answer.body_len > 0) {
+		rs.body = answer.body;
+		rs.body_len = answer.body_len;
+	}
+	buf_init(&stub, RPC_STUB_MAX);
+	err = kms_response_encode(&stub, call->be, &rs);
+	if (err == 0)
+		err = kms_assoc_respond(a, stub.data, stub.len, &s->out);
+	buf_done(&stub);
+	return err;
+}
+
+static void write_out(struct kms_service *s, struct conn *c)
+{
+	conn_write(c, s->out.data, s->out.len);
+	buf_clear(&s->out);
+}
+
+static void end_association(struct kms_service *s, struct conn *c, const struct err_info *info)
+{
+	char who[ADDR_TEXT_MAX], text[ERR_INFO_MAX + 160];
+
+	conn_close(c);
+	if (!may_log(s, conn_peer(c)))
+		return;
+	addr_format(conn_peer(c), who);
+	(void)snprintf(
+		text, sizeof(text),
+		"%s; the connection was closed: if this is a KMS client, look at what stands "
+		"between it and this host",
+		info->text);
+	log_warning(&s->log, "rpc.ended", "client=%s text=%s", who, text);
+}
+
+static size_t on_data(struct conn *c, void *ctx, const uint8_t *data, size_t len)
+{
+	struct kms_service *s = ctx;
+	struct kms_assoc *a = conn_data(c);
+	struct err_info info = { "" };
+	enum kms_assoc_event ev;
+	size_t total = 0, used;
+	int err;
+
+	if (a == NULL)
+		return len; /* no memory for it: it is being closed */
+	for (;;) {
+		ev = kms_assoc_feed(a, data + total, len - total, &used, &s->out, &info);
+		total += used;
+		if (ev != KMS_ASSOC_CALL)
+			break;
+		err = answer_call(s, a, conn_peer(c));
+		if (err != 0) {
+			(void)err_set(&info, err, "a request could not be answered: %s",
+				      err_text(err));
+			ev = KMS_ASSOC_END;
+			break;
+		}
+		if (s->out.len >= OUT_FLUSH)
+			write_out(s, c);
+	}
+	write_out(s, c);
+	if (ev == KMS_ASSOC_END) {
+		end_association(s, c, &info);
+		return len;
+	}
+	if (total > 0)
+		conn_set_deadline(c, s->idle_ms);
+	return total;
+}
+
+static void on_conn_open(struct conn *c, void *ctx)
+{
+	struct kms_service *s = ctx;
+	struct kms_assoc *a = malloc(sizeof(*a));
+
+	conn_set_data(c, a);
+	if (a == NULL) {
+		conn_close(c);
+		return;
+	}
+	if (++s->next_group == 0)
+		s->next_group = 1;
+	kms_assoc_init(a, s->next_group, addr_port(listener_addr(s->listener, 0)));
+	/* A deadline of our own, moved by complete PDUs only: a client that drips bytes does not
+	 * hold a connection by that. */
+	conn_set_deadline(c, s->idle_ms);
+}
+
+static void on_conn_closed(struct conn *c, void *ctx, int err)
+{
+	struct kms_service *s = ctx;
+	struct kms_assoc *a = conn_data(c);
+	char who[ADDR_TEXT_MAX];
+
+	if (log_enabled(LOG_DEBUG)) {
+		addr_format(conn_peer(c), who);
+		log_debug(&s->log, "conn.closed", "client=%s why=%s", who, err_name(err));
+	}
+	if (a != NULL)
+		kms_assoc_done(a);
+	free(a);
+}
+
+static void on_refused(void *ctx, const struct addr *peer, int why)
+{
+	struct kms_service *s = ctx;
+	char who[ADDR_TEXT_MAX];
+	uint32_t held;
+	const char *text;
+
+	s->refused++;
+	if (!log_limit_pass(&s->limit, peer, clock_mono_ms(s->net->clock), &held))
+		return;
+	switch (why) {
+	case -EACCES:
+		text = "closed unread: the address is not in service.allow; add its network there "
+		       "if KMS clients are in it";
+		break;
+	case ERR_LIMIT:
+		text = "closed unread: limits.connections or limits.per_address is reached; raise "
+		       "it "
+		       "if this many clients are real";
+		break;
+	default:
+		text = err_text(why);
+		break;
+	}
+	addr_format_host(peer, who);
+	log_warning(&s->log, "client.refused", "client=%s held_back=%u text=%s", who, held, text);
+}
+
+static const struct conn_ops conn_ops = {
+	.open = on_conn_open,
+	.data = on_data,
+	.closed = on_conn_closed,
+	.refused = on_refused,
+};
+
+static struct cidr *copy_rules(const struct cidr *allow, size_t n)
+{
+	struct cidr *copy = calloc(n > 0 ? n : 1, sizeof(*copy));
+
+	if (copy != NULL && n > 0)
+		memcpy(copy, allow, n * sizeof(*copy));
+	return copy;
+}
+
+static int start_lab(struct kms_service *s, const struct kms_service_params *p,
+		     struct err_info *info)
+{
+	struct lab_host_params lp = { .clock = s->net->clock,
+				      .rng = s->net->rng,
+				      .activation_min = p->activation_min,
+				      .renewal_min = p->renewal_min };
+	struct lab_key key;
+	int err;
+
+	if (p->lab_key_file == NULL)
+		return err_set(info, ERR_CONFIG,
+			       "service.mode lab needs lab.key_file; make one with `kmsbeacon lab "
+			       "keygen FILE`");
+	err = lab_key_read(p->lab_key_file, &key, info);
+	if (err != 0)
+		return err;
+	if (lp.activation_min == 0)
+		lp.activation_min = KMS_ACTIVATION_MIN;
+	if (lp.renewal_min == 0)
+		lp.renewal_min = KMS_RENEWAL_MIN;
+	lp.key = &key;
+	lab_host_init(&s->lab, &lp);
+	lab_key_wipe(&key);
+	return 0;
+}
+
+static int start_listener(struct kms_service *s, const struct kms_service_params *p,
+			  struct err_info *info)
+{
+	struct listener_params lp = {
+		.listen = p->listen,
+		.n_listen = p->n_listen,
+		.allow = s->allow,
+		.n_allow = p->n_allow,
+		.max_conns = p->max_conns > 0 ? p->max_conns : KMS_CONNS_DEFAULT,
+		.max_per_address =
+			p->max_per_address > 0 ? p->max_per_address : KMS_PER_ADDRESS_DEFAULT,
+		.max_in = RPC_FRAG_MAX,
+		.max_out = UNSENT_MAX,
+		.idle_ms = s->idle_ms,
+		.ops = &conn_ops,
+		.ctx = s,
+	};
+
+	return listener_new(s->net, &lp, &s->listener, info);
+}
+
+static void service_destroy(struct kms_service *s)
+{
+	lab_host_done(&s->lab);
+	buf_done(&s->out);
+	free(s->allow);
+	free(s);
+}
+
+static int check_params(const struct kms_service_params *p, struct err_info *info)
+{
+	switch (p->mode) {
+	case KMS_MODE_LAB:
+		break;
+	case KMS_MODE_RELAY:
+		return err_set(
+			info, ERR_CONFIG,
+			"service.mode relay is not part of this version; set service.mode to "
+			"lab or off");
+	case KMS_MODE_OFF:
+	default:
+		return err_set(info, ERR_USAGE, "service.mode is off: there is nothing to start");
+	}
+	if (p->n_allow > KMS_ALLOW_MAX)
+		return err_set(info, ERR_LIMIT, "service.allow has more than %d networks",
+			       KMS_ALLOW_MAX);
+	return 0;
+}
+
+int kms_service_new(struct net *net, const struct kms_service_params *p, struct kms_service **ret,
+		    struct err_info *info)
+{
+	struct kms_service *s;
+	int err = check_params(p, info);
+
+	if (err != 0)
+		return err;
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+	s->net = net;
+	s->mode = p->mode;
+	s->log.module = "kms";
+	s->idle_ms = p->idle_ms > 0 ? p->idle_ms : KMS_IDLE_DEFAULT_MS;
+	s->next_group = rng_u32(net->rng);
+	buf_init(&s->out, OUT_MAX);
+	s->allow = copy_rules(p->allow, p->n_allow);
+	if (s->allow == NULL)
+		err = err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+	if (err == 0)
+		err = start_lab(s, p, info);
+	if (err == 0)
+		err = start_listener(s, p, info);
+	if (err != 0) {
+		service_destroy(s);
+		return err;
+	}
+	*ret = s;
+	return 0;
+}
+
+void kms_service_stop(struct kms_service *s)
+{
+	s->stopped = true;
+	listener_stop(s->listener);
+}
+
+static void on_listener_closed(void *ctx)
+{
+	struct kms_service *s = ctx;
+	void (*done)(void *) = s->done;
+	void *done_ctx = s->done_ctx;
+
+	service_destroy(s);
+	done(done_ctx);
+}
+
+void kms_service_free(struct kms_service *s, void (*done)(void *ctx), void *ctx)
+{
+	s->done = done;
+	s->done_ctx = ctx;
+	listener_free(s->listener, on_listener_closed, s);
+}
+
+size_t kms_service_n_listen(const struct kms_service *s)
+{
+	return listener_addr_count(s->listener);
+}
+
+const struct addr *kms_service_addr(const struct kms_service *s, size_t i)
+{
+	return listener_addr(s->listener, i);
+}
+
+int kms_service_set_rules(struct kms_service *s, const struct cidr *allow, size_t n_allow,
+			  size_t max_conns, size_t max_per_address, uint32_t idle_ms)
+{
+	struct cidr *copy;
+
+	if (n_allow > KMS_ALLOW_MAX)
+		return ERR_LIMIT;
+	copy = copy_rules(allow, n_allow);
+	if (copy == NULL)
+		return ERR_NOMEM;
+	s->idle_ms = idle_ms > 0 ? idle_ms : KMS_IDLE_DEFAULT_MS;
+	listener_set_rules(
+		s->listener, copy, n_allow, max_conns > 0 ? max_conns : KMS_CONNS_DEFAULT,
+		max_per_address > 0 ? max_per_address : KMS_PER_ADDRESS_DEFAULT, s->idle_ms);
+	free(s->allow);
+	s->allow = copy;
+	return 0;
+}
+
+void kms_service_status(struct kms_service *s, struct kms_service_status *ret)
+{
+	int64_t now_ms = clock_wall_ms(s->net->clock);
+
+	memset(ret, 0, sizeof(*ret));
+	ret->mode = s->mode;
+	ret->listening = !s->stopped;
+	ret->requests = s->lab.requests + s->bad_calls;
+	ret->failed = s->lab.failed + s->bad_calls;
+	memcpy(ret->by_licence, s->lab.by_licence, sizeof(ret->by_licence));
+	ret->count = kms_count_now(&s->lab.count, now_ms);
+	ret->clients_30d = kms_clients_count(&s->lab.clients, now_ms);
+	ret->duplicates = kms_clients_duplicates(&s->lab.clients);
+	ret->connections = listener_count(s->listener);
+	ret->refused = s->refused;
+}
+
+const struct kms_event_ring *kms_service_events(const struct kms_service *s)
+{
+	return &s->lab.events;
+}

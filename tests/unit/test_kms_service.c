@@ -1,0 +1,519 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* after the above, which it needs */
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/err.h"
+#include "common/hresult.h"
+#include "common/log.h"
+#include "kmscore/kms_client.h"
+#include "kmscore/probe.h"
+#include "kmscore/service.h"
+#include "kmscore/wire.h"
+#include "tests/lib/kms_vectors.h"
+#include "tests/lib/lab_files.h"
+#include "tests/lib/test_net.h"
+
+struct fixture {
+	struct test_net t;
+	struct lab_files files;
+	struct kms_service_params p;
+	struct addr listen;
+	struct kms_service *s;
+	unsigned lines;
+	char line[1024];
+	bool freed;
+	/* a raw connection */
+	struct tcp_stream raw;
+	struct bytes got;
+	size_t want; /* raw_done once this much came */
+	bool raw_opened, raw_got, raw_done;
+	int raw_err;
+	/* a client operation */
+	struct kms_client_result r;
+	struct bytes body;
+	bool done;
+};
+
+static void on_line(void *ctx, const char *line)
+{
+	struct fixture *f = ctx;
+
+	f->lines++;
+	(void)snprintf(f->line, sizeof(f->line), "%s", line);
+}
+
+static void setup_files(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	test_net_init(&f->t);
+	lab_files_make(&f->files);
+	f->listen = test_addr("127.0.0.1:0");
+	f->p.mode = KMS_MODE_LAB;
+	f->p.listen = &f->listen;
+	f->p.n_listen = 1;
+	f->p.lab_key_file = f->files.key_file;
+	f->p.idle_ms = 5000;
+	log_set_tap(on_line, f);
+}
+
+static void setup(struct fixture *f)
+{
+	struct err_info info;
+
+	setup_files(f);
+	assert_int_equal(kms_service_new(&f->t.net, &f->p, &f->s, &info), 0);
+	f->listen = *kms_service_addr(f->s, 0);
+	assert_true(addr_port(&f->listen) != 0);
+}
+
+static void on_freed(void *ctx)
+{
+	((struct fixture *)ctx)->freed = true;
+}
+
+static void teardown(struct fixture *f)
+{
+	if (f->s != NULL) {
+		kms_service_free(f->s, on_freed, f);
+		assert_false(f->freed);
+		test_net_run_until(&f->t, &f->freed);
+	}
+	log_set_tap(NULL, NULL);
+	lab_files_remove(&f->files);
+	test_net_done(&f->t);
+}
+
+static struct kms_service_status status(struct fixture *f)
+{
+	struct kms_service_status st;
+
+	kms_service_status(f->s, &st);
+	return st;
+}
+
+/* A raw connection */
+
+static void on_raw_open(struct tcp_stream *s)
+{
+	((struct fixture *)s->owner)->raw_opened = true;
+}
+
+static size_t on_raw_data(struct tcp_stream *s, const uint8_t *data, size_t len)
+{
+	struct fixture *f = s->owner;
+
+	assert_true(f->got.len + len <= sizeof(f->got.b));
+	memcpy(f->got.b + f->got.len, data, len);
+	f->got.len += len;
+	f->raw_got = f->got.len >= f->want;
+	return len;
+}
+
+static void on_raw_done(struct tcp_stream *s, int err)
+{
+	struct fixture *f = s->owner;
+
+	f->raw_err = err;
+	f->raw_done = true;
+}
+
+static void raw_connect(struct fixture *f)
+{
+	struct tcp_stream_params p = { .peer = f->listen,
+				       .timeout_ms = 20000,
+				       .max_in = 65536,
+				       .on_open = on_raw_open,
+				       .on_data = on_raw_data,
+				       .done = on_raw_done };
+
+	memset(&f->raw, 0, sizeof(f->raw));
+	f->raw.owner = f;
+	f->raw_opened = f->raw_got = f->raw_done = false;
+	f->got.len = 0;
+	tcp_stream_start(&f->raw, &f->t.net, &p);
+	test_net_run_until(&f->t, &f->raw_opened);
+}
+
+static void raw_send(struct fixture *f, const void *data, size_t len, size_t want)
+{
+	f->got.len = 0;
+	f->want = want;
+	f->raw_got = false;
+	tcp_stream_write(&f->raw, data, len);
+	test_net_run_until(&f->t, &f->raw_got);
+}
+
+static void raw_close(struct fixture *f)
+{
+	tcp_stream_finish(&f->raw, 0);
+	test_net_run_until(&f->t, &f->raw_done);
+}
+
+/* A client operation */
+
+static void on_client_done(struct kms_client *c, const struct kms_client_result *r)
+{
+	struct fixture *f = c->owner;
+
+	f->r = *r;
+	f->body.len = r->body_len;
+	if (r->body != NULL)
+		memcpy(f->body.b, r->body, r->body_len);
+	f->done = true;
+	free(c);
+}
+
+static void exchange(struct fixture *f, const uint8_t *body, size_t len)
+{
+	struct kms_client_params p = { .peer = f->listen,
+				       .timeout_ms = 5000,
+				       .body = body,
+				       .body_len = len,
+				       .done = on_client_done };
+	struct kms_client *c = calloc(1, sizeof(*c));
+
+	assert_non_null(c);
+	c->owner = f;
+	f->done = false;
+	kms_client_start(c, &f->t.net, &p);
+	test_net_run_until(&f->t, &f->done);
+}
+
+static void t_lab_client_is_answered(void **state)
+{
+	uint8_t body[LAB_REQUEST_LEN], nonce[LAB_NONCE_LEN] = { 1 };
+	struct lab_request rq = { .n_policy = 25, .licence = KMS_OOB_GRACE, .machine = "pc1" };
+	struct lab_response rs;
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	rq.client_time = lab_filetime(f.t.clock.wall_ms);
+	for (uint8_t i = 1; i <= 3; i++) {
+		rq.cmid.b[0] = i;
+		assert_int_equal(lab_request_seal(&f.files.key, nonce, &rq, body), 0);
+		exchange(&f, body, sizeof(body));
+		assert_int_equal(f.r.err, 0);
+		assert_int_equal(f.r.hresult, 0);
+		assert_int_equal(lab_response_open(&f.files.key, f.body.b, f.body.len, &rs), 0);
+		assert_int_equal(rs.count, i);
+		assert_int_equal(rs.activation_min, 120);
+		assert_int_equal(rs.renewal_min, 10080);
+	}
+	assert_int_equal(status(&f).requests, 3);
+	assert_int_equal(status(&f).failed, 0);
+	assert_int_equal(status(&f).count, 3);
+	assert_int_equal(status(&f).clients_30d, 3);
+	assert_int_equal(status(&f).by_licence[KMS_OOB_GRACE], 3);
+	assert_int_equal(kms_event_ring_next(kms_service_events(f.s), 2)->seq, 3);
+	teardown(&f);
+}
+
+/* The session of a Windows client, with the sizes of behaviour §8.2: its request is refused with a
+ * well-formed response, never activated. */
+static void t_windows_client_is_refused(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3), alter = vec(VEC_ALTER), rq;
+	struct kms_response rs;
+	struct rpc_response r;
+	struct rpc_hdr h;
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	raw_connect(&f);
+	raw_send(&f, bind.b, bind.len, 108);
+	assert_int_equal(rpc_hdr_decode(f.got.b, f.got.len, &h), 0);
+	assert_int_equal(h.ptype, RPC_BIND_ACK);
+	raw_send(&f, alter.b, alter.len, 56);
+	assert_int_equal(f.got.len, 56);
+	rq = vec("0500000310000000 2401 0000 03000000 0c010000 0000 0000 04010000 04010000 "
+		 "00000600");
+	rq.len = 292;
+	raw_send(&f, rq.b, rq.len, 36);
+	assert_int_equal(rpc_hdr_decode(f.got.b, f.got.len, &h), 0);
+	assert_int_equal(h.ptype, RPC_RESPONSE);
+	assert_int_equal(rpc_response_decode(f.got.b, &h, &r), 0);
+	assert_int_equal(kms_response_decode(r.stub, r.stub_len, false, &rs), 0);
+	assert_int_equal(rs.hresult, 0xC004F042);
+	assert_null(rs.body);
+	assert_non_null(strstr(f.line, "lab.refused"));
+	assert_non_null(strstr(f.line, "version=6.0"));
+	raw_close(&f);
+	assert_int_equal(status(&f).failed, 1);
+	assert_int_equal(status(&f).count, 0);
+	teardown(&f);
+}
+
+static void on_probed(struct probe_op *op, const struct probe_result *r)
+{
+	struct fixture *f = op->owner;
+
+	assert_int_equal(r->state, PROBE_UP);
+	f->done = true;
+}
+
+static void t_probe_says_up_and_counts_nothing(void **state)
+{
+	struct probe_op op;
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	memset(&op, 0, sizeof(op));
+	op.owner = &f;
+	kms_prober_rpc()->start(kms_prober_rpc(), &op, &f.t.net, &f.listen, 5000, on_probed);
+	test_net_run_until(&f.t, &f.done);
+	assert_int_equal(status(&f).requests, 0);
+	assert_int_equal(f.lines, 0);
+	teardown(&f);
+}
+
+static void t_bad_stub_is_a_fault(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3);
+	struct bytes rq =
+		vec("0500000310000000 2000 0000 03000000 00000000 0000 0000 ffffffff ffffffff");
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	raw_connect(&f);
+	raw_send(&f, bind.b, bind.len, 108);
+	raw_send(&f, rq.b, rq.len, 32);
+	assert_int_equal(f.got.b[2], RPC_FAULT);
+	assert_int_equal(wire_get_u32(f.got.b + 24, false), 0x6F7);
+	assert_int_equal(status(&f).failed, 1);
+	raw_close(&f);
+	teardown(&f);
+}
+
+/* A PDU that breaks the protocol: the client gets its fault or nothing, the log one sentence. */
+static void t_malformed_input_ends_with_a_sentence(void **state)
+{
+	static const struct {
+		const char *hex, *says;
+	} rows[] = {
+		{ "474554202f20485454502f312e310d0a0d0a", "does not speak DCE/RPC" },
+		{ "0500000310000000 1800 0000 03000000 00000000 0000 0000", "before any bind" },
+		{ "05000b0310000000 ffff 0000 03000000", "more than 5840" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bytes v = vec(rows[i].hex);
+		struct fixture f;
+
+		setup(&f);
+		raw_connect(&f);
+		tcp_stream_write(&f.raw, v.b, v.len);
+		test_net_run_until(&f.t, &f.raw_done);
+		assert_int_equal(f.raw_err, ERR_CLOSED); /* orderly: no reset */
+		assert_int_equal(f.lines, 1);
+		assert_non_null(strstr(f.line, "rpc.ended"));
+		assert_non_null(strstr(f.line, "client=127.0.0.1:"));
+		assert_non_null(strstr(f.line, rows[i].says));
+		raw_connect(&f); /* again within the minute: held back */
+		tcp_stream_write(&f.raw, v.b, v.len);
+		test_net_run_until(&f.t, &f.raw_done);
+		assert_int_equal(f.lines, 1);
+		teardown(&f);
+	}
+}
+
+struct drip {
+	uv_timer_t timer;
+	struct fixture *f;
+	const uint8_t *next;
+	size_t left;
+};
+
+static void on_drip(uv_timer_t *t)
+{
+	struct drip *d = t->data;
+
+	if (d->f->raw_done || d->left == 0) {
+		uv_timer_stop(t);
+		return;
+	}
+	tcp_stream_write(&d->f->raw, d->next++, 1);
+	d->left--;
+}
+
+/* A byte now and then does not hold a connection. R04 */
+static void t_slow_client_is_closed(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3);
+	struct fixture f;
+	struct drip d = { .f = &f, .next = bind.b, .left = bind.len };
+
+	(void)state;
+	setup_files(&f);
+	f.p.idle_ms = 60;
+	assert_int_equal(kms_service_new(&f.t.net, &f.p, &f.s, &(struct err_info){ "" }), 0);
+	f.listen = *kms_service_addr(f.s, 0);
+	raw_connect(&f);
+	assert_int_equal(uv_timer_init(&f.t.loop, &d.timer), 0);
+	d.timer.data = &d;
+	assert_int_equal(uv_timer_start(&d.timer, on_drip, 5, 5), 0);
+	test_net_run_until(&f.t, &f.raw_done);
+	assert_true(d.left > 0);
+	uv_close((uv_handle_t *)&d.timer, NULL);
+	teardown(&f);
+}
+
+static void t_allow_and_limits(void **state)
+{
+	struct cidr nobody, everybody;
+	struct fixture f;
+
+	(void)state;
+	setup_files(&f);
+	assert_int_equal(cidr_parse("192.0.2.0/24", &nobody), 0);
+	assert_int_equal(cidr_parse("127.0.0.0/8", &everybody), 0);
+	f.p.allow = &nobody;
+	f.p.n_allow = 1;
+	assert_int_equal(kms_service_new(&f.t.net, &f.p, &f.s, &(struct err_info){ "" }), 0);
+	f.listen = *kms_service_addr(f.s, 0);
+	exchange(&f, (const uint8_t *)"x", 1);
+	assert_int_not_equal(f.r.err, 0);
+	assert_int_equal(f.lines, 1);
+	assert_non_null(strstr(f.line, "client.refused"));
+	assert_non_null(strstr(f.line, "service.allow"));
+	exchange(&f, (const uint8_t *)"x", 1);
+	assert_int_equal(f.lines, 1); /* one line for an address and minute */
+	assert_int_equal(status(&f).refused, 2);
+	memset(&nobody, 0, sizeof(nobody)); /* it was copied */
+	assert_int_equal(kms_service_set_rules(f.s, &everybody, 1, 0, 0, 0), 0);
+	exchange(&f, (const uint8_t *)"x", 1);
+	assert_int_equal(f.r.err, 0);
+	assert_int_equal(kms_service_set_rules(f.s, &everybody, 1, 1, 1, 5000), 0);
+	raw_connect(&f);
+	assert_int_equal(status(&f).connections, 1);
+	f.t.clock.mono_ms += 60000;
+	exchange(&f, (const uint8_t *)"x", 1);
+	assert_int_not_equal(f.r.err, 0);
+	assert_non_null(strstr(f.line, "limits.connections"));
+	raw_close(&f);
+	teardown(&f);
+}
+
+static void t_stop_keeps_what_is_open(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3);
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	assert_true(status(&f).listening);
+	raw_connect(&f);
+	test_net_step(&f.t);
+	kms_service_stop(f.s);
+	kms_service_stop(f.s);
+	assert_false(status(&f).listening);
+	raw_send(&f, bind.b, bind.len, 108);
+	raw_close(&f);
+	exchange(&f, NULL, 0);
+	assert_int_equal(f.r.err, -ECONNREFUSED);
+	teardown(&f);
+}
+
+static void t_many_requests_on_one_association(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3);
+	struct fixture f;
+	struct bytes all = { 0 };
+
+	(void)state;
+	setup(&f);
+	raw_connect(&f);
+	raw_send(&f, bind.b, bind.len, 108);
+	for (uint32_t i = 0; i < 200; i++) { /* sent ahead, in one piece */
+		struct bytes rq = vec("0500000310000000 2400 0000 00000000 00000000 0000 0000 "
+				      "04000000 04000000 00000600");
+
+		wire_put_u32(rq.b + 12, i + 10, false);
+		memcpy(all.b + all.len, rq.b, rq.len);
+		all.len += rq.len;
+	}
+	raw_send(&f, all.b, all.len, 200 * 36);
+	assert_int_equal(f.got.len, 200 * 36);
+	for (uint32_t i = 0; i < 200; i++)
+		assert_int_equal(wire_get_u32(f.got.b + i * 36 + 12, false), i + 10);
+	raw_close(&f);
+	teardown(&f);
+}
+
+static void t_start_failures(void **state)
+{
+	struct addr taken;
+	struct err_info info;
+	struct kms_service *second = NULL;
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	taken = f.listen;
+	f.p.listen = &taken;
+	assert_int_equal(kms_service_new(&f.t.net, &f.p, &second, &info), -EADDRINUSE);
+	assert_non_null(strstr(info.text, "127.0.0.1:"));
+	f.p.mode = KMS_MODE_RELAY;
+	assert_int_equal(kms_service_new(&f.t.net, &f.p, &second, &info), ERR_CONFIG);
+	assert_non_null(strstr(info.text, "relay"));
+	f.p.mode = KMS_MODE_OFF;
+	assert_int_equal(kms_service_new(&f.t.net, &f.p, &second, &info), ERR_USAGE);
+	f.p.mode = KMS_MODE_LAB;
+	f.p.lab_key_file = "no-such-file";
+	assert_int_equal(kms_service_new(&f.t.net, &f.p, &second, &info), -ENOENT);
+	assert_non_null(strstr(info.text, "no-such-file"));
+	f.p.lab_key_file = NULL;
+	assert_int_equal(kms_service_new(&f.t.net, &f.p, &second, &info), ERR_CONFIG);
+	assert_non_null(strstr(info.text, "keygen"));
+	assert_null(second);
+	teardown(&f);
+}
+
+/* Clients in every stage when the service goes. */
+static void t_free_while_clients_are_connected(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3);
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	raw_connect(&f);
+	tcp_stream_write(&f.raw, bind.b, 50);
+	test_net_step(&f.t);
+	kms_service_free(f.s, on_freed, &f);
+	f.s = NULL;
+	test_net_run_until(&f.t, &f.freed);
+	test_net_run_until(&f.t, &f.raw_done);
+	teardown(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t_lab_client_is_answered),
+		cmocka_unit_test(t_windows_client_is_refused),
+		cmocka_unit_test(t_probe_says_up_and_counts_nothing),
+		cmocka_unit_test(t_bad_stub_is_a_fault),
+		cmocka_unit_test(t_malformed_input_ends_with_a_sentence),
+		cmocka_unit_test(t_slow_client_is_closed),
+		cmocka_unit_test(t_allow_and_limits),
+		cmocka_unit_test(t_stop_keeps_what_is_open),
+		cmocka_unit_test(t_many_requests_on_one_association),
+		cmocka_unit_test(t_start_failures),
+		cmocka_unit_test(t_free_while_clients_are_connected),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
