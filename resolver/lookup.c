@@ -53,7 +53,7 @@ static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 
 static void ask(struct rsv_lookup *l)
 {
-	uint64_t now = clock_mono_ms(l->net->clock);
+	uint64_t now = uv_now(l->net->loop);
 	struct dns_client_params p = {
 		.servers = l->servers,
 		.n_servers = l->n_servers,
@@ -88,8 +88,8 @@ void rsv_lookup_start(struct rsv_lookup *l, struct net *net, const struct rsv_lo
 	l->done = done;
 	l->queries = p->queries;
 	l->chain_ttl = UINT32_MAX;
-	l->end_ms =
-		clock_mono_ms(net->clock) + (p->total_ms != 0 ? p->total_ms : DNS_CLIENT_TOTAL_MS);
+	uv_update_time(net->loop);
+	l->end_ms = uv_now(net->loop) + (p->total_ms != 0 ? p->total_ms : DNS_CLIENT_TOTAL_MS);
 	l->question.name = p->name;
 	l->question.type = DNS_TYPE_SRV;
 	l->question.rd = p->rd;

@@ -106,7 +106,7 @@ struct rsv_lookup {
 	struct dns_question question;
 	struct rsv_queries *queries;
 	struct dns_client client;
-	uint64_t end_ms; /* monotonic */
+	uint64_t end_ms; /* loop time */
 	unsigned hops;   /* of the CNAME chain, over all questions */
 	uint32_t chain_ttl;
 	struct rsv_lookup_result result;
