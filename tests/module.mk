@@ -14,12 +14,14 @@ FUZZ_FLAGS    := -max_len=4096 -timeout=5 -rss_limit_mb=1024 -print_final_stats=
 # cmocka only for what tests/lib needs
 $(BUILD)/fuzzers/find_%: $(BUILD)/tests/fuzz/fuzz_%.o $(TESTLIB_SRCS:%.c=$(BUILD)/%.o) $(BUILD)/libkmsbeacon.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lcmocka
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lcmocka
 
 $(BUILD)/fuzzers/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/main.o $(TESTLIB_SRCS:%.c=$(BUILD)/%.o) \
 		$(BUILD)/libkmsbeacon.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 .PHONY: fuzz fuzz-bins fuzz-replay fuzz-replay-bins
 fuzz-bins: $(FUZZ_TARGETS:%=$(BUILD)/fuzzers/find_%)
