@@ -1,0 +1,281 @@
+#include "common/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/config_priv.h"
+
+#define MSG_MAX 2048 /* bytes of a line, with the name of the file */
+
+_Static_assert(CONFIG_MSGS_MAX >= CFG_ERRORS_MAX, "what the engine places must fit");
+_Static_assert(CONFIG_SIZE_MAX == CFG_SIZE_MAX, "one limit");
+
+/* ---- messages ---- */
+
+static void messages_done(struct config_msg *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(list[i].text);
+	free(list);
+}
+
+void config_errors_done(struct config_errors *e)
+{
+	messages_done(e->errors, e->n_errors);
+	messages_done(e->warnings, e->n_warnings);
+	*e = (struct config_errors){ 0 };
+}
+
+/* Into its place by line and column, behind those that are there already. */
+static void add_message(struct config_errors *e, bool warning, unsigned line, unsigned col,
+			const char *text)
+{
+	struct config_msg **list = warning ? &e->warnings : &e->errors;
+	size_t *n = warning ? &e->n_warnings : &e->n_errors, i;
+
+	if (*list == NULL)
+		*list = calloc(CONFIG_MSGS_MAX, sizeof(**list));
+	if (*list == NULL || *n == CONFIG_MSGS_MAX) {
+		e->dropped++;
+		return;
+	}
+	for (i = *n; i > 0; i--) {
+		const struct config_msg *before = &(*list)[i - 1];
+
+		if (before->line < line || (before->line == line && before->col <= col))
+			break;
+		(*list)[i] = *before;
+	}
+	(*list)[i] = (struct config_msg){ .line = line, .col = col, .text = strdup(text) };
+	if ((*list)[i].text != NULL) {
+		(*n)++;
+		return;
+	}
+	memmove(&(*list)[i], &(*list)[i + 1], (*n - i) * sizeof(**list));
+	e->dropped++;
+}
+
+static void format_message(char buf[MSG_MAX], const char *origin, unsigned line, unsigned col,
+			   const char *key, const char *text)
+{
+	size_t n = (size_t)snprintf(buf, MSG_MAX, "%.1100s:", origin);
+
+	if (line > 0)
+		n += (size_t)snprintf(buf + n, MSG_MAX - n, "%u:", line);
+	if (line > 0 && col > 0)
+		n += (size_t)snprintf(buf + n, MSG_MAX - n, "%u:", col);
+	(void)snprintf(buf + n, MSG_MAX - n, " %s%s%s", key, key[0] != '\0' ? ": " : "", text);
+}
+
+struct sink {
+	const char *origin;
+	struct config_errors *errs;
+};
+
+static void on_report(void *ctx, bool warning, unsigned line, unsigned col, const char *key,
+		      const char *text)
+{
+	const struct sink *s = ctx;
+	char buf[MSG_MAX];
+
+	format_message(buf, s->origin, line, col, key, text);
+	add_message(s->errs, warning, line, col, buf);
+}
+
+void config_errors_add(struct config_errors *e, const struct config *c, unsigned line,
+		       const char *key, const char *fmt, ...)
+{
+	char buf[MSG_MAX], text[CFG_TEXT_MAX + ERR_INFO_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	format_message(buf, c->origin != NULL ? c->origin : "defaults", line, 0, key, text);
+	add_message(e, false, line, 0, buf);
+}
+
+/* ---- reading ---- */
+
+/* Checks and worked-out values. Where the text was no YAML there is nothing to check. */
+static int read_config(struct config *c, const char *text, size_t len, struct sink *sink)
+{
+	struct cfg cfg = { .report = on_report, .ctx = sink };
+	int err = cfg_defaults(&config_schema, c);
+
+	if (err == 0)
+		err = cfg_read(&cfg, &config_schema, text, len, c);
+	if (err == 0)
+		err = config_resolve(c, &cfg);
+	if (err == 0)
+		config_check(c, &cfg);
+	if (err == 0 && cfg.n_errors > 0)
+		err = ERR_CONFIG;
+	cfg_done(&cfg);
+	return err;
+}
+
+int config_parse(const char *text, size_t len, const char *origin, struct config **ret_config,
+		 struct config_errors *errs)
+{
+	struct sink sink = { .origin = origin, .errs = errs };
+	struct config *c = calloc(1, sizeof(*c));
+	int err = ERR_NOMEM;
+
+	*ret_config = NULL;
+	if (c != NULL) {
+		c->origin = strdup(origin);
+		if (c->origin != NULL)
+			err = read_config(c, text, len, &sink);
+	}
+	if (err == ERR_NOMEM)
+		on_report(&sink, false, 0, 0, "", "out of memory");
+	if (err != 0)
+		config_free(c);
+	else
+		*ret_config = c;
+	return err;
+}
+
+static int read_file(const char *path, char **ret_text, size_t *ret_len)
+{
+	struct stat st;
+	size_t len = 0;
+	ssize_t n = 0;
+	char *text = NULL;
+	int err, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	err = fstat(fd, &st) != 0 ? -errno : S_ISREG(st.st_mode) ? 0 : ERR_USAGE;
+	if (err != 0)
+		goto out;
+	text = malloc(CONFIG_SIZE_MAX + 1); /* one more tells that it is too long */
+	if (text == NULL) {
+		err = ERR_NOMEM;
+		goto out;
+	}
+	while (len <= CONFIG_SIZE_MAX) {
+		n = read(fd, text + len, CONFIG_SIZE_MAX + 1 - len);
+		if (n == 0 || (n < 0 && errno != EINTR))
+			break;
+		len += n > 0 ? (size_t)n : 0;
+	}
+	if (n < 0)
+		err = -errno;
+out:
+	(void)close(fd);
+	if (err != 0) {
+		free(text);
+		return err;
+	}
+	*ret_text = text;
+	*ret_len = len;
+	return 0;
+}
+
+int config_load(const char *path, struct config **ret_config, struct config_errors *errs)
+{
+	struct sink sink = { .origin = path, .errs = errs };
+	char why[CFG_TEXT_MAX], *text = NULL;
+	size_t len = 0;
+	int err = read_file(path, &text, &len);
+
+	*ret_config = NULL;
+	if (err == 0) {
+		err = config_parse(text, len, path, ret_config, errs);
+		free(text);
+		return err;
+	}
+	(void)snprintf(why, sizeof(why), "the configuration cannot be read: %s",
+		       err == ERR_USAGE ? "not a regular file" : err_text(err));
+	on_report(&sink, false, 0, 0, "", why);
+	return err == ERR_NOMEM ? err : ERR_CONFIG;
+}
+
+int config_new_defaults(struct config **ret_config)
+{
+	struct config *c = calloc(1, sizeof(*c));
+	int err = ERR_NOMEM;
+
+	*ret_config = NULL;
+	if (c != NULL)
+		err = cfg_defaults(&config_schema, c);
+	if (err == 0)
+		err = config_resolve(c, NULL);
+	if (err != 0)
+		config_free(c);
+	else
+		*ret_config = c;
+	return err;
+}
+
+void config_free(struct config *c)
+{
+	if (c == NULL)
+		return;
+	for (size_t i = 0; i < c->publish.n_domains; i++)
+		free(c->publish.domains[i].hosts); /* worked out, so no field of the schema */
+	cfg_free(&config_schema, c);
+	free(c->origin);
+	free(c);
+}
+
+/* ---- using ---- */
+
+int config_find_key(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_keys; i++)
+		if (c->keys[i].name != NULL && strcmp(c->keys[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+int config_find_host(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_hosts; i++)
+		if (c->hosts[i].name != NULL && strcmp(c->hosts[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+void config_srv_values(const struct config_domain *d, const struct config_host *h,
+		       uint16_t *ret_priority, uint16_t *ret_weight)
+{
+	*ret_priority = h->is_local && d->priority >= 0 ? (uint16_t)d->priority : h->priority;
+	*ret_weight = h->is_local && d->weight >= 0 ? (uint16_t)d->weight : h->weight;
+}
+
+void config_need_restart(const struct config *running, const struct config *loaded,
+			 config_change_fn *fn, void *ctx)
+{
+	cfg_need_restart(&config_schema, running, loaded, fn, ctx);
+}
+
+void config_dump(const struct config *c, FILE *out)
+{
+	cfg_dump(&config_schema, c, out);
+}
+
+void config_print_example(FILE *out)
+{
+	(void)fputs(
+		"# Configuration of kmsbeacon, as " CONFIG_PATH_DEFAULT ".\n"
+		"#\n"
+		"# Every setting stands here as a comment, with its default or an example behind "
+		"it: take away\n"
+		"# the # in front of those to change. `kmsbeacon check-config` reports all "
+		"mistakes with their\n"
+		"# line; `check-config --dump` prints what is in force. SIGHUP or `kmsbeacon "
+		"reload` applies\n"
+		"# changes, but for the settings that say they need a restart. Durations are a "
+		"whole number\n"
+		"# with ms, s, m, h or d.\n",
+		out);
+	cfg_print_example(&config_schema, out);
+}
