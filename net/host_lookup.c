@@ -29,6 +29,8 @@ struct host_lookup_impl {
 	uint16_t port;
 	uint64_t deadline; /* loop time */
 	bool canceled;
+	void (*on_query)(void *ctx, const struct dns_question *q, const struct dns_outcome *o);
+	void *on_query_ctx;
 	struct leg legs[LEG_COUNT_];
 	struct host_lookup_result result;
 };
@@ -229,8 +231,11 @@ static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 	struct host_lookup_impl *l = c->owner;
 	struct leg *leg = (struct leg *)((char *)c - offsetof(struct leg, client));
 	unsigned hops = leg->hops;
+	const struct dns_question q = { .name = leg->name, .type = leg->type, .rd = true };
 	int err = o->err;
 
+	if (l->on_query != NULL)
+		l->on_query(l->on_query_ctx, &q, o);
 	if (err == ERR_CANCELED)
 		err = ERR_TIMEOUT; /* of this leg; conclude() knows when it was our owner */
 	if (o->msg != NULL && (err == ERR_OK || err == ERR_RCODE_NXDOMAIN)) {
@@ -339,6 +344,8 @@ void host_lookup_start(struct host_lookup *h, struct net *net, const struct host
 	l->h = h;
 	l->net = net;
 	l->port = p->port;
+	l->on_query = p->on_query;
+	l->on_query_ctx = p->on_query_ctx;
 	l->legs[LEG_A].type = DNS_TYPE_A;
 	l->legs[LEG_AAAA].type = DNS_TYPE_AAAA;
 	uv_update_time(net->loop);
