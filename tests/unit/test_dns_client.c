@@ -240,6 +240,11 @@ static void t_no_server_and_too_many(void **state)
 
 /* Junk */
 
+static void junk(struct fake_reply *r, const struct fake_dns_request *rq)
+{
+	fake_reply_begin(r, rq, DNS_RCODE_NXDOMAIN, FAKE_AA);
+}
+
 /** Wrong ID, wrong question, a query, wrong opcode, rubbish, another port; then the answer. */
 static void serve_junk_first(struct fake_dns *s, const struct fake_dns_request *rq, void *ctx)
 {
@@ -248,24 +253,27 @@ static void serve_junk_first(struct fake_dns *s, const struct fake_dns_request *
 
 	(void)s;
 	f->seen++;
-	answer(&r, rq);
+	/* each of these would be final if it were taken for the answer */
+	junk(&r, rq);
 	fake_dns_send_elsewhere(&rq->from, &r);
-	r.data[0] ^= 1;
+	junk(&r, rq);
+	r.data[0] ^= 1; /* ID */
 	fake_dns_send_reply(&rq->from, &r);
-	answer(&r, rq);
-	r.data[13] ^= 1;
+	junk(&r, rq);
+	r.data[13] ^= 1; /* question's name */
 	fake_dns_send_reply(&rq->from, &r);
-	answer(&r, rq);
-	r.data[2] &= 0x7f;
+	junk(&r, rq);
+	r.data[2] &= 0x7f; /* QR */
 	fake_dns_send_reply(&rq->from, &r);
-	answer(&r, rq);
-	r.data[2] ^= 0x28;
+	junk(&r, rq);
+	r.data[2] ^= 0x28; /* opcode */
 	fake_dns_send_reply(&rq->from, &r);
 	fake_dns_send(&rq->from, "", 0);
 	fake_dns_send(&rq->from, rq->data, 11);
 	fake_dns_send(&rq->from, rq->data, rq->len);
-	answer(&r, rq);
+	junk(&r, rq);
 	fake_dns_send(&rq->from, r.data, r.len - 1);
+	answer(&r, rq);
 	fake_dns_send_reply(&rq->from, &r);
 }
 
