@@ -3,9 +3,8 @@
  *
  * Hosts are tried in the order given until one gives a final answer: success, "count too low" or
  * "not this product". Any other error of a host is recorded and the next is tried; when all have
- * failed the code is 0xC004F074. An error of the last kind leaves @p answered false, so that a
- * caller who gave only the cached host can discover others and start again, and call
- * lab_client_failed() when nothing is left.
+ * failed the code is 0xC004F074. A caller who gave only the cached host then discovers others and
+ * starts again. The client's state and its next attempt are set in every case but a cancel.
  *
  * Lifetime as kms_client.h: owned by the caller, zeroed before start, done() exactly once from the
  * loop. The client and the key are borrowed until then.
@@ -41,7 +40,7 @@ struct lab_ato_params {
 	struct lab_client *client;
 	const struct lab_key *key;
 	const struct lab_candidate *hosts; /* copied */
-	size_t n_hosts;                    /* 1 .. LAB_ATO_HOSTS_MAX; more are not tried */
+	size_t n_hosts;                    /* beyond LAB_ATO_HOSTS_MAX they are not tried */
 	uint32_t host_timeout_ms;
 	lab_ato_done_fn *done;
 };
@@ -52,7 +51,7 @@ struct lab_ato {
 	void *owner; /* the caller's */
 
 	/* the result, valid in done() */
-	int err;       /* 0, or CANCELED, NOMEM: then nothing was learned */
+	int err;       /* 0; or CANCELED, NO_SERVER (no hosts), INTERNAL: nothing was learned */
 	uint32_t code; /* 0: activated; else what slmgr would print */
 	bool answered; /* a host gave a valid answer */
 	size_t n_attempts;

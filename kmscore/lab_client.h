@@ -11,6 +11,7 @@
 #ifndef KMSBEACON_KMSCORE_LAB_CLIENT_H
 #define KMSBEACON_KMSCORE_LAB_CLIENT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -89,8 +90,9 @@ uint32_t lab_client_minutes_left(const struct lab_client *c, int64_t now_ms);
 /* The slmgr verbs. Parsing as slmgr does it, behaviour §2.2. */
 
 /**
- * `skms NAME`, `NAME:PORT`, `[v6]`, `[v6]:PORT`, `:PORT`. A name without port clears the port;
- * `:PORT` changes only that. Clears the cache. USAGE (and nothing changed) for a bad name or port.
+ * `skms NAME`, `NAME:PORT`, `[v6]`, `[v6]:PORT`, `:PORT`. A name without port clears the port, and
+ * any name the cache; `:PORT` changes only the port. USAGE (and nothing changed) for a bad name or
+ * port.
  */
 int lab_client_skms(struct lab_client *c, const char *arg, struct err_info *info);
 /** `ckms`: no manual host, and the cached one is forgotten. */
@@ -132,7 +134,7 @@ void lab_client_answer(struct lab_client *c, const struct lab_key *key,
 		       const struct lab_pending *pending, int rpc_err, uint32_t rpc_hresult,
 		       const uint8_t *body, size_t len, const char *host, const struct addr *at,
 		       int64_t now_ms, struct lab_verdict *ret);
-/** The whole attempt has failed with @p code: plan the next one. */
+/** The whole attempt has failed with @p code: plan the next one. lab_ato.h does this. */
 void lab_client_failed(struct lab_client *c, uint32_t code, int64_t now_ms);
 
 /* The state file. */
@@ -145,8 +147,7 @@ int lab_client_save(const char *path, const struct lab_client *c, struct err_inf
 
 /** `dlv`: the text in the order of `slmgr /dlv` (behaviour §6.2). @return 0, LIMIT, NOMEM. */
 int lab_client_dlv(const struct lab_client *c, int64_t now_ms, struct buf *out);
-struct json_t;
 /** The same as an object; a new reference, NULL where memory is out. */
-struct json_t *lab_client_dlv_json(const struct lab_client *c, int64_t now_ms);
+json_t *lab_client_dlv_json(const struct lab_client *c, int64_t now_ms);
 
 #endif

@@ -1,0 +1,342 @@
+/* The state file of a lab client: one JSON object, replaced as a whole. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kmscore/lab_client.h"
+
+#define FORMAT   1
+#define FILE_MAX 65536u
+
+/** A file as JSON; NULL and *ret_err else. */
+static json_t *read_json(const char *path, int *ret_err, struct err_info *info)
+{
+	FILE *f = fopen(path, "re");
+	char *text = NULL;
+	json_t *root = NULL;
+	json_error_t why;
+	size_t len = 0;
+
+	*ret_err = 0;
+	if (f == NULL) {
+		*ret_err = errno == ENOENT ? ERR_NOT_FOUND : -errno;
+		(void)err_set(info, *ret_err, "cannot open %s: %s", path, strerrordesc_np(errno));
+		return NULL;
+	}
+	text = malloc(FILE_MAX + 1);
+	if (text != NULL)
+		len = fread(text, 1, FILE_MAX + 1, f);
+	if (text == NULL)
+		*ret_err = err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+	else if (ferror(f) != 0)
+		*ret_err = err_set(info, -EIO, "cannot read %s", path);
+	else if (len > FILE_MAX)
+		*ret_err = err_set(info, ERR_PARSE, "%s is too large for the state of a lab client",
+				   path);
+	else
+		root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	if (*ret_err == 0 && root == NULL)
+		*ret_err = err_set(info, ERR_PARSE,
+				   "%s, line %d: %s; repair it, or remove the file to begin anew",
+				   path, why.line, why.text);
+	free(text);
+	(void)fclose(f);
+	return root;
+}
+
+/** What is read, and the first thing that is wrong with it. */
+struct reader {
+	const json_t *root;
+	const char *bad;
+};
+
+static void get_text(struct reader *r, const char *key, char *ret, size_t size)
+{
+	const json_t *v = json_object_get(r->root, key);
+	size_t len = json_string_length(v);
+
+	if (!json_is_string(v) || len >= size || strlen(json_string_value(v)) != len) {
+		r->bad = key;
+		return;
+	}
+	memset(ret, 0, size);
+	memcpy(ret, json_string_value(v), len);
+}
+
+static int64_t get_int(struct reader *r, const char *key, int64_t min, int64_t max)
+{
+	const json_t *v = json_object_get(r->root, key);
+	int64_t n = json_integer_value(v);
+
+	if (json_is_integer(v) && n >= min && n <= max)
+		return n;
+	r->bad = key;
+	return min;
+}
+
+static bool get_bool(struct reader *r, const char *key)
+{
+	const json_t *v = json_object_get(r->root, key);
+
+	if (!json_is_boolean(v))
+		r->bad = key;
+	return json_is_true(v);
+}
+
+static void get_guid(struct reader *r, const char *key, struct guid *ret)
+{
+	char text[GUID_TEXT_MAX] = "";
+
+	get_text(r, key, text, sizeof(text));
+	if (guid_parse(text, ret) != 0)
+		r->bad = key;
+}
+
+#define TIME_MAX (INT64_C(1) << 48) /* some 8900 years, in milliseconds */
+
+static int64_t get_time(struct reader *r, const char *key)
+{
+	return get_int(r, key, 0, TIME_MAX);
+}
+
+static void get_cache(struct reader *r, struct lab_cached_host *ret)
+{
+	const json_t *v = json_object_get(r->root, "cached_host");
+	struct reader in = { v, NULL };
+	char text[ADDR_TEXT_MAX] = "";
+
+	if (json_is_null(v))
+		return;
+	get_text(&in, "name", ret->name, sizeof(ret->name));
+	get_text(&in, "address", text, sizeof(text));
+	ret->port = (uint16_t)get_int(&in, "port", 1, UINT16_MAX);
+	ret->when_ms = get_time(&in, "when_ms");
+	if (in.bad != NULL || ret->name[0] == '\0' || addr_parse(text, ret->port, &ret->addr) != 0)
+		r->bad = "cached_host";
+}
+
+/** The verbs check what a person types; the file may have been edited, so it is checked too. */
+static void get_manual(struct reader *r, struct lab_client *c)
+{
+	char name[HOST_TEXT_MAX] = "", domain[HOST_TEXT_MAX] = "";
+
+	get_text(r, "manual_name", name, sizeof(name));
+	get_text(r, "lookup_domain", domain, sizeof(domain));
+	if (name[0] != '\0' && lab_client_skms(c, name, NULL) != 0)
+		r->bad = "manual_name";
+	c->manual_port = (uint16_t)get_int(r, "manual_port", 0, UINT16_MAX);
+	if (domain[0] != '\0' && lab_client_set_lookup_domain(c, domain, NULL) != 0)
+		r->bad = "lookup_domain";
+}
+
+static void get_state(struct reader *r, struct lab_client *c)
+{
+	char product[32] = "";
+
+	get_text(r, "product", product, sizeof(product));
+	c->product = lab_product_find(product);
+	if (c->product == NULL)
+		r->bad = "product";
+	get_guid(r, "cmid", &c->cmid);
+	get_guid(r, "previous_cmid", &c->previous_cmid);
+	get_text(r, "machine", c->machine, sizeof(c->machine));
+	c->vm = get_bool(r, "vm");
+	c->licence = (enum kms_licence)get_int(r, "licence_status", 0, KMS_LICENCE_COUNT_ - 1);
+	c->since_ms = get_time(r, "since_ms");
+	c->expires_ms = get_time(r, "expires_ms");
+	c->notification_reason = (uint32_t)get_int(r, "notification_reason", 0, UINT32_MAX);
+	c->activation_min =
+		(uint32_t)get_int(r, "activation_interval_min", KMS_INTERVAL_MIN, KMS_INTERVAL_MAX);
+	c->renewal_min =
+		(uint32_t)get_int(r, "renewal_interval_min", KMS_INTERVAL_MIN, KMS_INTERVAL_MAX);
+	c->next_attempt_ms = get_time(r, "next_attempt_ms");
+	c->last_code = (uint32_t)get_int(r, "last_code", 0, UINT32_MAX);
+	c->activated_ms = get_time(r, "activated_ms");
+	get_text(r, "host_pid", c->host_pid, sizeof(c->host_pid));
+	c->count = (uint32_t)get_int(r, "count", 0, UINT32_MAX);
+	get_manual(r, c);
+	c->caching = get_bool(r, "host_caching");
+	get_cache(r, &c->cache);
+}
+
+int lab_client_load(const char *path, struct lab_client *ret, struct err_info *info)
+{
+	struct lab_client c = { 0 };
+	struct reader r = { NULL, NULL };
+	int64_t format;
+	int err;
+	json_t *root = read_json(path, &err, info);
+
+	if (root == NULL)
+		return err;
+	r.root = root;
+	format = get_int(&r, "format", 1, INT64_MAX);
+	if (r.bad == NULL && format > FORMAT)
+		err = err_set(
+			info, ERR_STORE_VERSION,
+			"%s was written by a newer version of kmsbeacon; use that, or another "
+			"file",
+			path);
+	else
+		get_state(&r, &c);
+	if (err == 0 && r.bad != NULL)
+		err = err_set(info, ERR_PARSE,
+			      "%s: '%s' is missing or has no possible value; repair it, or remove "
+			      "the file to begin anew",
+			      path, r.bad);
+	json_decref(root);
+	if (err == 0)
+		*ret = c;
+	return err;
+}
+
+static json_t *cache_json(const struct lab_cached_host *h)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (h->name[0] == '\0')
+		return json_null();
+	addr_format_host(&h->addr, text);
+	return json_pack("{ss ss si sI}", "name", h->name, "address", text, "port", (int)h->port,
+			 "when_ms", (json_int_t)h->when_ms);
+}
+
+/** @p v, or a note that memory is out in *bad. */
+static void put(json_t *o, const char *key, json_t *v, bool *bad)
+{
+	if (json_object_set_new(o, key, v) != 0)
+		*bad = true;
+}
+
+static void put_int(json_t *o, const char *key, int64_t v, bool *bad)
+{
+	put(o, key, json_integer(v), bad);
+}
+
+static void put_text(json_t *o, const char *key, const char *text, bool *bad)
+{
+	put(o, key, json_string(text), bad);
+}
+
+static void put_guid(json_t *o, const char *key, const struct guid *g, bool *bad)
+{
+	char text[GUID_TEXT_MAX];
+
+	guid_format(g, text);
+	put_text(o, key, text, bad);
+}
+
+static json_t *state_json(const struct lab_client *c)
+{
+	json_t *o = json_object();
+	bool bad = false;
+
+	put_int(o, "format", FORMAT, &bad);
+	put_text(o, "product", c->product->key, &bad);
+	put_guid(o, "cmid", &c->cmid, &bad);
+	put_guid(o, "previous_cmid", &c->previous_cmid, &bad);
+	put_text(o, "machine", c->machine, &bad);
+	put(o, "vm", json_boolean(c->vm), &bad);
+	put_int(o, "licence_status", c->licence, &bad);
+	put_int(o, "since_ms", c->since_ms, &bad);
+	put_int(o, "expires_ms", c->expires_ms, &bad);
+	put_int(o, "notification_reason", c->notification_reason, &bad);
+	put_int(o, "activation_interval_min", c->activation_min, &bad);
+	put_int(o, "renewal_interval_min", c->renewal_min, &bad);
+	put_int(o, "next_attempt_ms", c->next_attempt_ms, &bad);
+	put_int(o, "last_code", c->last_code, &bad);
+	put_int(o, "activated_ms", c->activated_ms, &bad);
+	put_text(o, "host_pid", c->host_pid, &bad);
+	put_int(o, "count", c->count, &bad);
+	put_text(o, "manual_name", c->manual_name, &bad);
+	put_int(o, "manual_port", c->manual_port, &bad);
+	put_text(o, "lookup_domain", c->lookup_domain, &bad);
+	put(o, "host_caching", json_boolean(c->caching), &bad);
+	put(o, "cached_host", cache_json(&c->cache), &bad);
+	if (bad) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/** The new name is on disk too, not only the file's content. */
+static int sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash == NULL ? strdup(".")
+				     : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	int fd, err = 0;
+
+	if (folder == NULL)
+		return ERR_NOMEM;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd) != 0 && errno != EINVAL) /* some file systems cannot, and need not */
+		err = -errno;
+	(void)close(fd);
+	return err;
+}
+
+static int replace_file(const char *path, const char *text, size_t len)
+{
+	size_t size = strlen(path) + sizeof(".XXXXXX");
+	char *tmp = malloc(size);
+	int fd, err;
+
+	if (tmp == NULL)
+		return ERR_NOMEM;
+	(void)snprintf(tmp, size, "%s.XXXXXX", path);
+	fd = mkostemp(tmp, O_CLOEXEC); /* mode 0600 */
+	if (fd < 0) {
+		err = -errno;
+		free(tmp);
+		return err;
+	}
+	err = write_all(fd, text, len);
+	if (err == 0 && fsync(fd) != 0)
+		err = -errno;
+	if (close(fd) != 0 && err == 0)
+		err = -errno;
+	if (err == 0 && rename(tmp, path) != 0)
+		err = -errno;
+	if (err != 0)
+		(void)unlink(tmp);
+	free(tmp);
+	return err == 0 ? sync_folder(path) : err;
+}
+
+int lab_client_save(const char *path, const struct lab_client *c, struct err_info *info)
+{
+	json_t *root = state_json(c);
+	char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
+	int err = text != NULL ? replace_file(path, text, strlen(text)) : ERR_NOMEM;
+
+	free(text);
+	json_decref(root);
+	if (err != 0)
+		(void)err_set(info, err, "cannot write %s: %s", path, err_text(err));
+	return err;
+}
