@@ -1,0 +1,247 @@
+"""The tools that everything else is judged by: deps, run-tests, check."""
+
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from kblib.process import ROOT
+
+
+def run(argv, **how):
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **how)
+
+
+def script(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+# ---- run-tests ----
+
+
+def load_run_tests():
+    loader = importlib.machinery.SourceFileLoader("run_tests", os.path.join(ROOT, "tools", "run-tests"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("run_tests", loader))
+    loader.exec_module(module)
+    return module
+
+
+LEAK = "==1==ERROR: LeakSanitizer: detected memory leaks\n"
+TAP = {
+    # what a program printed, its exit code, and (passed, failed, reasons of skips)
+    "all well": ("1..2\nok 1 - a\nok 2 - b\n# ok - tests\n", 0, (2, 0, [])),
+    "one fails": ("1..2\nok 1 - a\nnot ok 2 - b\n# 0x1 != 0x2\n", 1, (1, 1, [])),
+    "set-up fails": ("1..1\nnot ok 1 - a Could not run test: Test setup failed\n", 1, (0, 1, [])),
+    "crash between": ("1..3\nok 1 - a\n", -11, (1, 2, [])),
+    "leak at the end": ("1..1\nok 1 - a\n" + LEAK, 1, (1, 1, [])),
+    "hangs": ("1..2\nok 1 - a\n", None, (1, 1, [])),
+    "hangs at the end": ("1..1\nok 1 - a\n", None, (1, 1, [])),
+    "skip with a reason": ("1..2\nok 1 - a\nno IPv6 here\nnot ok 2 # SKIP b\n", 0, (1, 0, ["x: b: no IPv6 here"])),
+    "two groups": ("1..1\nok 1 - a\n1..1\nok 1 - b\n", 0, (2, 0, [])),
+    "no test at all": ("", 0, (0, 1, [])),
+    "does not start": ("error while loading shared libraries\n", 127, (0, 1, [])),
+}
+
+
+@pytest.mark.parametrize("name", TAP)
+def test_unit_output_is_counted(name):
+    out, code, wanted = TAP[name]
+    r = load_run_tests().read_tap("x", out, code)
+    assert (r.passed, r.failed, r.skips) == wanted
+    assert bool(r.report) == bool(r.failed)
+    assert not r.failed or out.rstrip() in r.report
+
+
+ITEST = """
+import pytest
+def test_a(): pass
+@pytest.mark.skip(reason="no moon")
+def test_b(): pass
+"""
+ITESTS = {
+    "pass and skip": (ITEST, 0, "1 passed, 0 failed, 1 skipped"),
+    "failure": (ITEST + "def test_c(): assert 0, 'wrong'\n", 1, "1 passed, 1 failed, 1 skipped"),
+    "set-up": (ITEST + "@pytest.fixture\ndef f(): 1 / 0\ndef test_c(f): pass\n", 1, "1 passed, 1 failed, 1 skipped"),
+    "collection": ("import nothing_of_that_name\n", 1, "0 passed, 1 failed"),
+    "no test": ("", 1, "0 passed, 1 failed"),
+}
+
+
+@pytest.mark.parametrize("name", ITESTS)
+def test_integration_output_is_counted(name, tmp_path):
+    text, code, last = ITESTS[name]
+    (tmp_path / "test_it.py").write_text(text)
+    r = run([os.path.join(ROOT, "tools", "run-tests"), "itest", str(tmp_path / "test_it.py")])
+    assert (r.returncode, r.stdout.splitlines()[-1]) == (code, last), r.stdout + r.stderr
+    assert ("skipped: test_b: no moon" in r.stdout) == ("test_b" in text)
+
+
+# ---- check ----
+
+STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "fuzz inputs", "integration")
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """tools/check in a tree whose stages are one-liners."""
+    shutil.copy(os.path.join(ROOT, "tools", "check"), (tmp_path / "tools").mkdir() or tmp_path / "tools" / "check")
+    for tool in ("deps", "lint"):
+        script(tmp_path / "tools" / tool, "#!/bin/sh\n")
+    unit = "#!/bin/sh\n[ $1 = unit ] && echo '7 passed, 0 failed' || echo '3 passed, 0 failed'\n"
+    script(tmp_path / "tools" / "run-tests", unit)
+    (tmp_path / "Makefile").write_text("all unit-bins fuzz-replay:\n\t@[ '$(CI)' = true ]\n")
+    return tmp_path
+
+
+def check(tree):
+    r = run([str(tree / "tools" / "check")])
+    return r.returncode, r.stdout.splitlines()
+
+
+def test_check_counts_stages_and_tests(tree):
+    code, out = check(tree)
+    assert (code, out[-1]) == (0, "15 passed, 0 failed")
+    assert tuple(line[:14].strip() for line in out[:-1]) == STAGES
+
+
+def test_check_says_what_was_skipped(tree):
+    script(tree / "tools" / "run-tests", "#!/bin/sh\necho 'skipped: t: no moon'\necho '1 passed, 0 failed, 1 skipped'\n")
+    code, out = check(tree)
+    assert (code, out[-1]) == (0, "7 passed, 0 failed, 2 skipped")
+    assert out.count("skipped: t: no moon") == 2
+
+
+BROKEN = {
+    "deps": ("tools/deps", "0 passed, 1 failed", 1),
+    "lint": ("tools/lint", "14 passed, 1 failed", 7),
+    "tests": ("tools/run-tests", "5 passed, 2 failed", 7),
+    "build": ("Makefile", "2 passed, 2 failed", 4),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_check_fails_with_a_stage(tree, name):
+    path, last, stages = BROKEN[name]
+    if path == "Makefile":
+        (tree / path).write_text("all unit-bins:\n\t@echo the-reason; false\n")
+    else:
+        script(tree / path, "#!/bin/sh\necho the-reason\nexit 1\n")
+    code, out = check(tree)
+    assert (code, out[-1]) == (1, last), out
+    assert "    the-reason" in out
+    assert sum(1 for line in out if line[:14].strip() in STAGES) == stages
+
+
+def test_check_counts_a_runner_that_fails_after_its_count(tree):
+    script(tree / "tools" / "run-tests", "#!/bin/sh\necho '1 passed, 0 failed'\nexit 1\n")
+    assert check(tree)[1][-1] == "7 passed, 2 failed"
+
+
+# ---- deps ----
+
+DPKG = """#!/bin/sh
+# every package is installed but those of ./missing; -f tells what is asked
+for p; do case $p in
+-*|'${'*) ;;
+*) grep -qx "$p" "$FAKE/missing" || case "$*" in *Package*) printf 'installed:%s ' "$p" ;; *) printf installed ;; esac ;;
+esac; done
+"""
+APT = """#!/bin/sh
+echo "apt-get $*" >>"$FAKE/calls"
+[ "$1" = install ] || exit 0
+[ ! -e "$FAKE/stale" ] || { rm "$FAKE/stale"; echo "E: Unable to locate package"; exit 100; }
+[ ! -e "$FAKE/broken" ] || { echo "E: no such mirror"; exit 100; }
+: >"$FAKE/missing"
+"""
+
+
+@pytest.fixture
+def debian(tmp_path):
+    """A Debian made of scripts: run("test", uid=0) runs tools/deps in it."""
+    fake = tmp_path / "fake"
+    script(fake / "dpkg-query", DPKG)
+    script(fake / "apt-get", APT)
+    script(fake / "id", '#!/bin/sh\necho "$FAKE_UID"\n')
+    script(fake / "sudo", '#!/bin/sh\n[ -e "$FAKE/may_sudo" ] || exit 1\nshift\nexec "$@"\n')
+    script(fake / "install", '#!/bin/sh\necho "install $*" >>"$FAKE/calls"\n')
+    script(fake / "rm", '#!/bin/sh\ncase "$*" in *policy-rc.d) echo "rm $*" >>"$FAKE/calls" ;; *) exec /bin/rm "$@" ;; esac\n')
+    for name in ("systemctl", "update-rc.d"):
+        script(fake / name, f'#!/bin/sh\necho "{name} $*" >>"$FAKE/calls"\n')
+    (fake / "missing").write_text("")
+    (fake / "calls").write_text("")
+
+    class Debian:
+        folder = fake
+
+        @staticmethod
+        def deps(*sets, uid=1000):
+            env = dict(os.environ, FAKE=str(fake), FAKE_UID=str(uid), PATH=f"{fake}:{os.environ['PATH']}", CI="true")
+            return run([os.path.join(ROOT, "tools", "deps"), *sets], env=env)
+
+        @staticmethod
+        def missing(*names):
+            (fake / "missing").write_text("".join(n + "\n" for n in names))
+
+        @staticmethod
+        def calls():
+            return (fake / "calls").read_text().splitlines()
+
+    return Debian
+
+
+def test_deps_is_silent_when_nothing_is_missing(debian):
+    r = debian.deps("build", "demo", "test", "lint", "tidy")
+    assert (r.returncode, r.stdout, r.stderr, debian.calls()) == (0, "", "", [])
+
+
+def test_deps_installs_what_is_missing_and_says_so(debian):
+    debian.missing("libuv1-dev", "jq")
+    r = debian.deps("build", uid=0)
+    assert (r.returncode, r.stdout) == (0, "deps: installing libuv1-dev\ndeps: installed 1 packages\n")
+    assert len(debian.calls()) == 1 and debian.calls()[0].endswith(" libuv1-dev")
+    assert "--no-install-recommends" in debian.calls()[0]
+
+
+def test_deps_asks_for_fresh_lists_only_when_needed(debian):
+    debian.missing("gcc")
+    (debian.folder / "stale").touch()
+    assert debian.deps(uid=0).returncode == 0
+    assert [c.split()[1] for c in debian.calls()] == ["install", "update", "install"]
+
+
+def test_deps_uses_sudo_that_asks_nothing(debian):
+    debian.missing("gcc")
+    (debian.folder / "may_sudo").touch()
+    assert debian.deps().returncode == 0
+    assert len(debian.calls()) == 1
+
+
+@pytest.mark.parametrize("uid", (0, 1000))
+def test_deps_gives_the_line_to_run(debian, uid):
+    """Where it may not install, and where installing fails."""
+    debian.missing("gcc", "clang")
+    (debian.folder / "broken").touch()
+    r = debian.deps("build", "test", uid=uid)
+    assert r.returncode == 1
+    assert r.stderr.splitlines()[-1] == "  apt-get update && apt-get install -y --no-install-recommends gcc clang"
+    assert "E: no such mirror" in r.stderr or uid != 0
+
+
+def test_deps_brings_bind_without_its_service(debian):
+    debian.missing("bind9")
+    r = debian.deps("demo", uid=0)
+    assert r.returncode == 0, r.stderr
+    calls = debian.calls()
+    if not os.path.exists("/usr/sbin/policy-rc.d"):  # one that is there is left alone, and decides
+        assert calls.pop(0).startswith("install -m 755 ") and calls.pop().startswith("rm -f /usr/sbin/policy-rc.d")
+    assert calls[-1] in ("systemctl disable named.service", "update-rc.d named disable")
+
+
+def test_deps_knows_its_sets(debian):
+    r = debian.deps("all")
+    assert r.returncode == 2 and r.stderr.startswith("usage: ")
