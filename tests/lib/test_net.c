@@ -20,6 +20,12 @@ static int64_t fake_wall(void *ctx)
 	return ((struct fake_clock *)ctx)->wall_ms;
 }
 
+/* UV_RUN_ONCE runs due timers, then waits for I/O: what a timer settled would wait with it. */
+static void on_tick(uv_timer_t *t)
+{
+	(void)t;
+}
+
 void test_net_init(struct test_net *t)
 {
 	memset(t, 0, sizeof(*t));
@@ -32,10 +38,15 @@ void test_net_init(struct test_net *t)
 	t->net.loop = &t->loop;
 	t->net.clock = &t->clock.clock;
 	t->net.rng = &t->rng;
+	uv_timer_init(&t->loop, &t->tick);
+	uv_unref((uv_handle_t *)&t->tick);
+	uv_timer_start(&t->tick, on_tick, 10, 10);
 }
 
 void test_net_done(struct test_net *t)
 {
+	uv_run(&t->loop, UV_RUN_DEFAULT);
+	uv_close((uv_handle_t *)&t->tick, NULL);
 	uv_run(&t->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&t->loop), 0);
 }

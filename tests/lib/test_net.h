@@ -19,6 +19,7 @@ struct test_net {
 	struct net net; /* no resolvers */
 	struct fake_clock clock;
 	struct rng rng;
+	uv_timer_t tick; /* see test_net_run_until */
 };
 
 /** Loop, fake clock, seeded randomness; SIGPIPE ignored, as the program does. */
