@@ -1,0 +1,62 @@
+#include "daemon/env.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/resolv_conf.h"
+
+#define RESOLV_CONF_PATH "/etc/resolv.conf"
+/* For test set-ups without the right to bind port 53; not a setting, because no real network needs
+ * it. */
+#define DNS_PORT_VARIABLE "KMSBEACON_DNS_PORT"
+
+static uint16_t dns_port(void)
+{
+	const char *text = getenv(DNS_PORT_VARIABLE);
+	unsigned long port = text != NULL ? strtoul(text, NULL, 10) : 0;
+
+	return port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
+void env_configure(struct env *e, const struct config *cfg)
+{
+	struct net *n = &e->net;
+
+	n->source4 = cfg->publish.source.v4;
+	n->source6 = cfg->publish.source.v6;
+	n->dns_port = dns_port();
+	n->n_resolvers = 0;
+	for (size_t i = 0; i < cfg->discovery.n_resolvers && i < NET_RESOLVERS_MAX; i++)
+		n->resolvers[n->n_resolvers++] = cfg->discovery.resolvers[i];
+	if (n->n_resolvers == 0) {
+		struct resolv_conf rc;
+
+		/* An unreadable file reads as an empty one: 127.0.0.1, as in the C library. */
+		(void)resolv_conf_read(RESOLV_CONF_PATH, &rc);
+		memcpy(n->resolvers, rc.servers, sizeof(n->resolvers));
+		n->n_resolvers = rc.n_servers;
+	}
+}
+
+int env_init(struct env *e, const struct config *cfg, struct err_info *info)
+{
+	int err;
+
+	(void)signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error code, not our end */
+	err = uv_loop_init(&e->loop);
+
+	if (err != 0)
+		return err_set(info, err, "cannot make an event loop: %s", err_text(err));
+	rng_init_system(&e->rng);
+	e->net = (struct net){ .loop = &e->loop, .clock = clock_system(), .rng = &e->rng };
+	env_configure(e, cfg);
+	return 0;
+}
+
+void env_done(struct env *e)
+{
+	(void)uv_run(&e->loop, UV_RUN_DEFAULT); /* close callbacks that are still due */
+	if (uv_loop_close(&e->loop) != 0)
+		abort();
+}

@@ -1,0 +1,257 @@
+/* The health rule by a table, and the table of hosts with a prober that answers as it is told. */
+#include "daemon/health.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* after the above, which it needs */
+#include <cmocka.h>
+
+#include "net/dnsname.h"
+
+/* ---- the rule ---- */
+
+struct rule_case {
+	const char *results; /* + and -, one a second */
+	const char *states;  /* after each: u d ? */
+	uint32_t rise, fall;
+	uint32_t min_stay_ms;
+};
+
+static const struct rule_case rule_cases[] = {
+	{ "+", "u", 2, 3, 0 },
+	{ "---", "??d", 2, 3, 0 },
+	{ "+--+---", "uuuuuud", 2, 3, 0 },
+	{ "+---+++", "uuudduu", 2, 3, 0 },
+	{ "+---+-++", "uuuddddu", 2, 3, 0 },
+	{ "+---------", "uuuuuuuuud", 2, 3, 9000 }, /* three against, but it has to stay 9 s */
+	{ "--+", "??u", 2, 3, 0 },
+};
+
+static void t_rule(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rule_cases) / sizeof(rule_cases[0]); i++) {
+		const struct rule_case *c = &rule_cases[i];
+		const struct config_health rule = { .rise = c->rise,
+						    .fall = c->fall,
+						    .min_stay_ms = c->min_stay_ms };
+		struct health_track t = { 0 };
+		char got[32] = "";
+
+		for (size_t k = 0; c->results[k] != '\0'; k++) {
+			(void)health_observe(&t, c->results[k] == '+', &rule, 1000 * (k + 1));
+			got[k] = t.state == PUB_HEALTH_UP     ? 'u'
+				 : t.state == PUB_HEALTH_DOWN ? 'd'
+							      : '?';
+		}
+		if (strcmp(got, c->states) != 0)
+			fail_msg("case %zu: %s gives %s, not %s", i, c->results, got, c->states);
+	}
+}
+
+/* ---- the table ---- */
+
+struct fixture {
+	uv_loop_t loop;
+	struct rng rng;
+	struct net net;
+	struct health *health;
+	bool up;
+	unsigned probes;
+	unsigned stop_after; /* probes: then free the table */
+	unsigned changes;
+	bool freed;
+};
+
+static struct fixture *the;
+
+struct fake_op {
+	uv_timer_t timer;
+	struct probe_op *op;
+	struct addr addr;
+};
+
+static void on_fake_closed(uv_handle_t *h)
+{
+	struct fake_op *f = h->data;
+	struct probe_result r = { .state = the->up ? PROBE_UP : PROBE_REFUSED, .addr = f->addr };
+	struct probe_op *op = f->op;
+
+	free(f);
+	op->impl = NULL;
+	op->done(op, &r);
+}
+
+static void on_freed(void *ctx)
+{
+	((struct fixture *)ctx)->freed = true;
+}
+
+static void on_fake_timer(uv_timer_t *t)
+{
+	the->probes++;
+	uv_close((uv_handle_t *)t, on_fake_closed);
+	if (the->probes == the->stop_after)
+		health_free(the->health, on_freed, the);
+}
+
+static void fake_start(const struct prober *p, struct probe_op *op, struct net *net,
+		       const struct addr *addr, uint32_t timeout_ms, probe_done_fn *done)
+{
+	struct fake_op *f = calloc(1, sizeof(*f));
+
+	(void)p;
+	(void)timeout_ms;
+	assert_non_null(f);
+	f->op = op;
+	f->addr = *addr;
+	op->done = done;
+	op->impl = f;
+	assert_int_equal(uv_timer_init(net->loop, &f->timer), 0);
+	f->timer.data = f;
+	assert_int_equal(uv_timer_start(&f->timer, on_fake_timer, 1, 0), 0);
+}
+
+static void fake_cancel(struct probe_op *op)
+{
+	struct fake_op *f = op->impl;
+
+	if (f != NULL && !uv_is_closing((uv_handle_t *)&f->timer))
+		uv_close((uv_handle_t *)&f->timer, on_fake_closed);
+}
+
+static const struct prober fake_prober = { .start = fake_start, .cancel = fake_cancel };
+
+static void on_changed(void *ctx)
+{
+	((struct fixture *)ctx)->changes++;
+}
+
+static void setup(struct fixture *f)
+{
+	struct health_params p = {
+		.net = &f->net,
+		.prober = &fake_prober,
+		.rule = { .interval_ms = 2, .timeout_ms = 100, .rise = 2, .fall = 3 },
+		.changed = on_changed,
+		.ctx = f
+	};
+
+	the = f;
+	assert_int_equal(uv_loop_init(&f->loop), 0);
+	rng_init_seed(&f->rng, 1);
+	f->net = (struct net){ .loop = &f->loop, .clock = clock_system(), .rng = &f->rng };
+	assert_int_equal(health_new(&p, &f->health), 0);
+}
+
+static struct dns_name name(const char *text)
+{
+	struct dns_name n;
+
+	assert_int_equal(dns_name_parse(text, &n), 0);
+	return n;
+}
+
+static void configure(struct fixture *f, const char *target, bool is_local)
+{
+	const struct config_health rule = {
+		.interval_ms = 2, .timeout_ms = 100, .rise = 2, .fall = 3
+	};
+	const struct health_host host = { .target = name(target),
+					  .port = 1688,
+					  .is_local = is_local };
+
+	health_configure(f->health, &rule, &host, 1);
+}
+
+static void finish(struct fixture *f)
+{
+	(void)uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_true(f->freed);
+	assert_int_equal(uv_loop_close(&f->loop), 0); /* UV_EBUSY: a leaked handle */
+}
+
+static void t_configured_host_is_probed_again_and_again(void **state)
+{
+	struct fixture f = { .up = true, .stop_after = 5 };
+	struct dns_name target = name("127.0.0.1");
+	int64_t since = 0;
+
+	(void)state;
+	setup(&f);
+	configure(&f, "127.0.0.1", false);
+	assert_int_equal(health_state(f.health, &target, 1688, &since), PUB_HEALTH_UNKNOWN);
+	while (f.changes == 0)
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	assert_int_equal(health_state(f.health, &target, 1688, &since), PUB_HEALTH_UP);
+	assert_true(since > 0);
+	f.up = false;
+	while (f.changes == 1 && !f.freed)
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	assert_int_equal(f.probes, 4); /* one up, three against it */
+	finish(&f);
+}
+
+static void t_foreign_target_is_probed_once_it_is_wanted(void **state)
+{
+	struct fixture f = { .up = true, .stop_after = 1 };
+	struct dns_name target = name("127.0.0.9");
+	const struct pub_health *gate;
+
+	(void)state;
+	setup(&f);
+	gate = health_gate(f.health);
+	assert_int_equal(gate->state(gate->ctx, &target, 1), PUB_HEALTH_UNKNOWN);
+	gate->want(gate->ctx, &target, 1);
+	gate->want(gate->ctx, &target, 1); /* of two domains: one probe */
+	finish(&f);
+	assert_int_equal(f.probes, 1);
+}
+
+static void t_local_is_the_services_own_word(void **state)
+{
+	struct fixture f = { .up = false };
+	struct dns_name target = name("kms1.corp.test");
+
+	(void)state;
+	setup(&f);
+	configure(&f, "kms1.corp.test", true);
+	health_set_local(f.health, true);
+	assert_int_equal(health_state(f.health, &target, 1688, NULL), PUB_HEALTH_UP);
+	health_set_local(f.health, false);
+	assert_int_equal(health_state(f.health, &target, 1688, NULL), PUB_HEALTH_DOWN);
+	health_free(f.health, on_freed, &f);
+	finish(&f);
+	assert_int_equal(f.probes, 0);
+}
+
+static void t_free_after_every_step(void **state)
+{
+	(void)state;
+	for (int steps = 0; steps < 8; steps++) {
+		struct fixture f = { .up = true };
+
+		setup(&f);
+		configure(&f, "127.0.0.1", false);
+		for (int i = 0; i < steps; i++)
+			(void)uv_run(&f.loop, UV_RUN_NOWAIT);
+		health_free(f.health, on_freed, &f);
+		finish(&f);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t_rule),
+		cmocka_unit_test(t_configured_host_is_probed_again_and_again),
+		cmocka_unit_test(t_foreign_target_is_probed_once_it_is_wanted),
+		cmocka_unit_test(t_local_is_the_services_own_word),
+		cmocka_unit_test(t_free_after_every_step),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
