@@ -7,8 +7,9 @@
 
 #include "common/err.h"
 
-#define CONTROL_ANSWER_MAX (64u << 20) /* bytes of one answer: 10,000 domains with room to spare   \
-					*/
+#define CONTROL_ANSWER_MAX                                                                         \
+	(64u << 20) /* bytes of one answer: 10,000 domains with room to spare                      \
+		     */
 
 struct control_result {
 	int exit_code;

@@ -1,0 +1,375 @@
+#include "cli/commands.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/client_ato.h"
+#include "cli/discover_options.h"
+#include "cli/output.h"
+#include "cli/table.h"
+#include "common/hresult.h"
+#include "common/mem.h"
+
+#define DLV_TEXT_MAX (64u << 10)
+
+static const struct cli_option options[] = {
+	CLI_OPT_CONFIG,
+	CLI_OPT_JSON,
+	{ 0, "state", "FILE", false,
+	  "what this client remembers (default: client.json in node.state_dir)" },
+	{ 0, "key", "FILE", false, "lab key shared with the lab host (default: lab.key_file)" },
+	{ 0, "product", "NAME", false,
+	  "for a new client: windows (needs a count of 25), server or office (5)" },
+	{ 0, "name", "MACHINE", false,
+	  "for a new client: its machine name (default: this machine's)" },
+	{ 'd', "domain", "DOMAIN", true,
+	  "ato: suffix of the client, in order (default: discovery.suffixes, else resolv.conf's)" },
+	{ 's', "server", "A[:PORT]", true, "ato: resolver to ask" },
+	CLI_OPT_END,
+};
+
+/* One call of the command. */
+struct call {
+	const struct cli_args *args;
+	struct session session;
+	struct discover_options discover;
+	struct lab_client client;
+	char state_path[PATH_MAX];
+	const char *operand; /* of the verb; NULL: none was given */
+};
+
+static int complain(const struct call *c, int err, const char *text)
+{
+	if (cli_has(c->args, "json"))
+		print_json_error(err_name(err), text);
+	(void)fprintf(stderr, "kmsbeacon client: %s\n", text);
+	return err == ERR_USAGE || err == ERR_CONFIG || err == ERR_SECRET_READABLE ? CLI_USAGE
+										   : CLI_NO;
+}
+
+/* ---- the verbs ---- */
+
+static int verb_dlv(struct call *c)
+{
+	int64_t now = clock_wall_ms(c->session.env.net.clock);
+	struct buf text;
+
+	(void)lab_client_advance(&c->client, now);
+	if (cli_has(c->args, "json")) {
+		print_json(lab_client_dlv_json(&c->client, now));
+		return CLI_YES;
+	}
+	buf_init(&text, DLV_TEXT_MAX);
+	if (lab_client_dlv(&c->client, now, &text) == 0)
+		(void)fwrite(text.data, 1, text.len, stdout);
+	buf_done(&text);
+	return CLI_YES;
+}
+
+static void on_ato_done(struct client_ato *a)
+{
+	(void)a; /* the result is read when the loop has ended */
+}
+
+static void print_attempts(const struct client_ato *a)
+{
+	for (size_t i = 0; i < a->n_attempts; i++) {
+		const struct lab_attempt *t = &a->attempt[i];
+		char at[ADDR_TEXT_MAX];
+		char code[HRESULT_TEXT_MAX];
+
+		addr_format(&t->at.addr, at);
+		(void)printf("  %s (%s, from %s): %s %s\n", t->at.host, at,
+			     lab_source_name(t->at.source), hresult_format(t->hresult, code),
+			     hresult_text(t->hresult));
+		(void)printf("    12288 %s\n", t->sent);
+		if (t->response[0] != '\0')
+			(void)printf("    12289 %s\n", t->response);
+	}
+}
+
+static json_t *report_ato(const struct call *c, const struct client_ato *a)
+{
+	json_t *attempts = json_array();
+	char code[HRESULT_TEXT_MAX];
+
+	for (size_t i = 0; i < a->n_attempts; i++) {
+		const struct lab_attempt *t = &a->attempt[i];
+		char at[ADDR_TEXT_MAX];
+
+		addr_format(&t->at.addr, at);
+		(void)json_array_append_new(
+			attempts,
+			json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:s}", "host", t->at.host,
+				  "address", at, "source", lab_source_name(t->at.source), "code",
+				  hresult_format(t->hresult, code), "rtt_ms", t->rtt_ms,
+				  "event_12288", t->sent, "event_12289", t->response));
+	}
+	return json_pack("{s:{s:s, s:s}, s:b, s:i, s:o, s:o}", "result", "code",
+			 hresult_format(a->code, code), "text", hresult_text(a->code), "activated",
+			 a->code == HR_OK, "count", (int)c->client.count, "attempts", attempts,
+			 "client",
+			 lab_client_dlv_json(&c->client, clock_wall_ms(c->session.env.net.clock)));
+}
+
+static void print_ato(const struct call *c, const struct client_ato *a)
+{
+	const struct hresult_info *info = hresult_find(a->code);
+	char code[HRESULT_TEXT_MAX];
+
+	(void)printf("Activating %s ...\n", c->client.product->name);
+	print_attempts(a);
+	if (a->code == HR_OK) {
+		(void)printf("%sProduct activated successfully.%s\n", tone_on(stdout, TONE_GOOD),
+			     tone_off(stdout));
+		return;
+	}
+	(void)printf("%sError: %s %s%s\n", tone_on(stdout, TONE_BAD), hresult_format(a->code, code),
+		     hresult_text(a->code), tone_off(stdout));
+	if (a->code == HR_NOT_ENOUGH_COUNT)
+		(void)printf("  The host's count is %u, this product needs %u.\n", c->client.count,
+			     c->client.product->n_policy);
+	if (info != NULL)
+		(void)printf("  %s\n", info->next_step);
+}
+
+static int verb_ato(struct call *c)
+{
+	const char *key_path = cli_get(c->args, "key");
+	struct client_ato *a;
+	struct client_ato_params p = { .client = &c->client,
+				       .discover = &c->discover.params,
+				       .done = on_ato_done };
+	struct lab_key key;
+	struct err_info info;
+	bool activated;
+	int err = lab_key_read(key_path != NULL ? key_path : c->session.config->lab.key_file, &key,
+			       &info);
+
+	if (err != 0)
+		return complain(c, err, info.text);
+	a = mem_must(calloc(1, sizeof(*a)));
+	p.key = &key;
+	(void)lab_client_advance(&c->client, clock_wall_ms(c->session.env.net.clock));
+	client_ato_start(a, &c->session.env.net, &p);
+	(void)uv_run(&c->session.env.loop, UV_RUN_DEFAULT);
+	lab_key_wipe(&key);
+	activated = a->code == HR_OK;
+	if (cli_has(c->args, "json"))
+		print_json(report_ato(c, a));
+	else
+		print_ato(c, a);
+	free(a);
+	return activated ? CLI_YES : CLI_NO;
+}
+
+static int verb_skms(struct call *c)
+{
+	struct err_info info;
+	int err = lab_client_skms(&c->client, c->operand, &info);
+
+	if (err != 0)
+		return complain(c, err, info.text);
+	(void)printf("KMS host set to %s; DNS is not asked any more (client ckms undoes it)\n",
+		     c->operand);
+	return CLI_YES;
+}
+
+static int verb_ckms(struct call *c)
+{
+	lab_client_ckms(&c->client);
+	(void)printf(
+		"KMS host cleared, the remembered one forgotten; hosts are found by DNS again\n");
+	return CLI_YES;
+}
+
+static int verb_skms_domain(struct call *c)
+{
+	struct err_info info;
+	int err = lab_client_set_lookup_domain(&c->client, c->operand, &info);
+
+	if (err != 0)
+		return complain(c, err, info.text);
+	(void)printf("KMS hosts are looked up in %s alone%s\n", c->operand,
+		     c->client.manual_name[0] != '\0' ? "; but the host set by skms overrides it"
+						      : "");
+	return CLI_YES;
+}
+
+static int verb_ckms_domain(struct call *c)
+{
+	(void)lab_client_set_lookup_domain(&c->client, NULL, NULL);
+	(void)printf("lookup domain cleared\n");
+	return CLI_YES;
+}
+
+static int verb_skhc(struct call *c)
+{
+	lab_client_set_caching(&c->client, true);
+	(void)printf("KMS host caching is enabled\n");
+	return CLI_YES;
+}
+
+static int verb_ckhc(struct call *c)
+{
+	lab_client_set_caching(&c->client, false);
+	(void)printf("KMS host caching is disabled; DNS is asked at every attempt\n");
+	return CLI_YES;
+}
+
+static const struct verb {
+	const char *name;
+	bool has_operand;
+	int (*run)(struct call *c);
+} verbs[] = {
+	{ "ato", false, verb_ato },
+	{ "dlv", false, verb_dlv },
+	{ "skms", true, verb_skms },
+	{ "ckms", false, verb_ckms },
+	{ "skms-domain", true, verb_skms_domain },
+	{ "ckms-domain", false, verb_ckms_domain },
+	{ "skhc", false, verb_skhc },
+	{ "ckhc", false, verb_ckhc },
+};
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+/* ---- loading and saving around a verb ---- */
+
+/* What --product names, @p fallback where it is not given; NULL: no such product, and that was
+ * said. */
+static const struct lab_product *chosen_product(const struct call *c,
+						const struct lab_product *fallback)
+{
+	const char *key = cli_get(c->args, "product");
+	const struct lab_product *product = key != NULL ? lab_product_find(key) : fallback;
+
+	if (product == NULL)
+		(void)cli_usage_error(c->args, "--product '%s' is not windows, server or office",
+				      key);
+	return product;
+}
+
+static int new_client(struct call *c)
+{
+	const struct lab_product *product = chosen_product(c, lab_product_find("windows"));
+	const char *name = cli_get(c->args, "name");
+	char host[256] = "lab-client";
+
+	if (product == NULL)
+		return CLI_USAGE;
+	(void)gethostname(host, sizeof(host) - 1);
+	lab_client_init(&c->client, product, name != NULL ? name : host, c->session.env.net.rng,
+			clock_wall_ms(c->session.env.net.clock));
+	return 0;
+}
+
+static int load_client(struct call *c)
+{
+	const char *state = cli_get(c->args, "state");
+	const struct lab_product *product;
+	struct err_info info;
+	int n = state != NULL ? snprintf(c->state_path, sizeof(c->state_path), "%s", state)
+			      : snprintf(c->state_path, sizeof(c->state_path), "%s/client.json",
+					 c->session.config->node.state_dir);
+	int err;
+
+	if (n < 0 || (size_t)n >= sizeof(c->state_path))
+		return cli_usage_error(c->args, "--state: the path is too long");
+	err = lab_client_load(c->state_path, &c->client, &info);
+	if (err == ERR_NOT_FOUND)
+		return new_client(c);
+	if (err != 0)
+		return complain(c, err, info.text);
+	product = chosen_product(c, c->client.product);
+	if (product == NULL)
+		return CLI_USAGE;
+	if (product != c->client.product)
+		return cli_usage_error(c->args,
+				       "%s is a %s already; --product is for a new client, so give "
+				       "another --state",
+				       c->state_path, c->client.product->name);
+	return 0;
+}
+
+static int run_verb(struct call *c, const struct verb *verb)
+{
+	struct err_info info;
+	int code = discover_suffixes(c->args, &c->session, &c->discover);
+
+	if (code == 0)
+		code = discover_servers(c->args, &c->discover);
+	if (code == 0)
+		code = load_client(c);
+	if (code != 0)
+		return code;
+	c->discover.params.profile = c->session.config->discovery.profile == CONFIG_PROFILE_VISTA
+					     ? RSV_VISTA
+					     : RSV_MODERN;
+	code = verb->run(c);
+	if (code == CLI_USAGE)
+		return code;
+	if (lab_client_save(c->state_path, &c->client, &info) != 0)
+		return complain(c, ERR_STORE_FAILED, info.text);
+	return code;
+}
+
+static int run(const struct cli_args *a)
+{
+	const char *const *words;
+	size_t n = cli_operands(a, &words);
+	const struct verb *verb = n > 0 ? find_verb(words[0]) : NULL;
+	struct call *c;
+	int code;
+
+	if (verb == NULL)
+		return cli_usage_error(a, n > 0 ? "no such verb: '%s'" : "wants a verb",
+				       n > 0 ? words[0] : "");
+	if (n != (verb->has_operand ? 2u : 1u))
+		return cli_usage_error(a, "%s takes %s operand", verb->name,
+				       verb->has_operand ? "one" : "no");
+	c = mem_must(calloc(1, sizeof(*c)));
+	c->args = a;
+	c->operand = verb->has_operand ? words[1] : NULL;
+	code = session_open(&c->session, a, true);
+	if (code == 0) {
+		code = run_verb(c, verb);
+		session_close(&c->session);
+	}
+	free(c);
+	return code;
+}
+
+const struct cli_command cmd_client = {
+	.name = "client",
+	.operands = "VERB [OPERAND]",
+	.summary = "a lab client: rehearse activation, with the verbs of slmgr",
+	.text = "A client of kmsbeacon's lab mode with a memory of its own (--state), a new one "
+		"where the file\n"
+		"does not exist. It finds hosts as Windows does and speaks kmsbeacon's own lab "
+		"messages: it\n"
+		"cannot activate anything, and licensed hosts do not answer it.\n\n"
+		"  ato                   attempt an activation now\n"
+		"  dlv                   show the state, in the order of slmgr /dlv\n"
+		"  skms NAME[:PORT]      use this host alone (also :PORT, [v6]:PORT); ckms clears "
+		"it\n"
+		"  skms-domain DOMAIN    look for hosts in this domain alone; ckms-domain clears "
+		"it\n"
+		"  skhc, ckhc            remember the host that answered (the default), or do "
+		"not\n\n"
+		"Exit code of ato 0: activated, 1: not (the code says why).",
+	.examples = "  kmsbeacon client ato --state c1.json --key lab.key --domain lab.example\n"
+		    "  kmsbeacon client dlv --state c1.json",
+	.options = options,
+	.run = run,
+	.usage_exit = CLI_USAGE,
+};

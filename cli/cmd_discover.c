@@ -1,0 +1,200 @@
+#include "cli/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/discover_options.h"
+#include "cli/output.h"
+#include "cli/table.h"
+#include "kmscore/probe.h"
+#include "resolver/discover_report.h"
+
+static const struct cli_option options[] = {
+	CLI_OPT_CONFIG,
+	CLI_OPT_JSON,
+	{ 'd', "domain", "DOMAIN", true,
+	  "suffix of the client, in order (default: discovery.suffixes, else those of "
+	  "resolv.conf)" },
+	{ 's', "server", "A[:PORT]", true,
+	  "resolver to ask (default: discovery.resolvers, else those of resolv.conf)" },
+	{ 0, "profile", "NAME", false,
+	  "modern: Windows 7 and later (default); vista: priority and weight are ignored" },
+	{ 0, "cache", "FILE", false,
+	  "the client's memory of its host: tried first, written on success" },
+	{ 0, "no-cache", NULL, false,
+	  "as after slmgr /ckhc: forget the host in --cache, always ask DNS" },
+	{ 0, "probe", "KIND", false, "how a host is tried: rpc (default), tcp, none" },
+	{ 0, "explain", NULL, false, "print each decision and each DNS question" },
+	{ 0, "seed", "N", false, "make the random draw repeatable" },
+	CLI_OPT_END,
+};
+
+static void on_discovered(struct rsv_discover *d, const struct rsv_discovery *r)
+{
+	json_t **ret = d->owner;
+
+	*ret = rsv_discover_report(r);
+}
+
+/* ---- for people ---- */
+
+static void print_candidates(const json_t *list)
+{
+	static const char *const headings[] = { "HOST", "PORT",  "PRIORITY", "WEIGHT",
+						"TTL",  "FIRST", "STATE",    "ADDRESSES" };
+	struct table *t = table_new(8, headings);
+	size_t i;
+	const json_t *c;
+
+	json_array_foreach(list, i, c)
+	{
+		const json_t *probe = json_object_get(c, "probe");
+		const char *state = json_text(probe, "state", "-");
+		char addrs[256] = "";
+		size_t j;
+		const json_t *addr;
+
+		json_array_foreach(json_object_get(c, "addresses"), j, addr)
+		{
+			size_t n = strlen(addrs);
+
+			(void)snprintf(addrs + n, sizeof(addrs) - n, "%s%s", j > 0 ? " " : "",
+				       json_string_value(addr));
+		}
+		table_cell(t, TONE_PLAIN, "%s", json_text(c, "target", "-"));
+		table_cell(t, TONE_PLAIN, "%lld",
+			   (long long)json_integer_value(json_object_get(c, "port")));
+		table_cell(t, TONE_PLAIN, "%lld",
+			   (long long)json_integer_value(json_object_get(c, "priority")));
+		table_cell(t, TONE_PLAIN, "%lld",
+			   (long long)json_integer_value(json_object_get(c, "weight")));
+		table_cell(t, TONE_PLAIN, "%lld",
+			   (long long)json_integer_value(json_object_get(c, "ttl")));
+		table_cell(t, TONE_PLAIN, "%.1f%%",
+			   100.0 * json_number_value(json_object_get(c, "probability")));
+		table_cell(t, tone_of(state), "%s", state);
+		table_cell(t, TONE_PLAIN, "%s", addrs);
+	}
+	table_print(t, stdout, 2);
+}
+
+static void print_explanation(const json_t *report)
+{
+	static const char *const headings[] = { "NAME",   "TYPE",    "SERVER",
+						"ANSWER", "RECORDS", "TIME" };
+	struct table *t = table_new(6, headings);
+	size_t i;
+	const json_t *q;
+	const json_t *s;
+
+	(void)printf("\nDecisions\n");
+	json_array_foreach(json_object_get(report, "steps"), i, s)
+	{
+		(void)printf("  %2zu. %-9s ", i + 1, json_text(s, "step", ""));
+		print_safe(stdout, json_text(s, "detail", ""));
+		(void)putchar('\n');
+	}
+	json_array_foreach(json_object_get(report, "queries"), i, q)
+	{
+		table_cell(t, TONE_PLAIN, "%s", json_text(q, "name", ""));
+		table_cell(t, TONE_PLAIN, "%s", json_text(q, "type", ""));
+		table_cell(t, TONE_PLAIN, "%s%s", json_text(q, "server", "-"),
+			   json_is_true(json_object_get(q, "tcp")) ? " (TCP)" : "");
+		table_cell(t, TONE_PLAIN, "%s", json_text(q, "rcode", "no answer"));
+		table_cell(t, TONE_PLAIN, "%lld",
+			   (long long)json_integer_value(json_object_get(q, "answers")));
+		table_cell(t, TONE_PLAIN, "%.1f ms",
+			   json_number_value(json_object_get(q, "rtt_ms")));
+	}
+	(void)printf("\nDNS questions\n");
+	table_print(t, stdout, 2);
+}
+
+static void print_report(const json_t *report, bool explain)
+{
+	const json_t *selected = json_object_get(report, "selected");
+	const json_t *result = json_object_get(report, "result");
+	const json_t *candidates = json_object_get(report, "candidates");
+
+	if (json_is_object(selected))
+		(void)printf("%s%s:%lld%s  address %s, from %s\n", tone_on(stdout, TONE_GOOD),
+			     json_text(selected, "target", ""),
+			     (long long)json_integer_value(json_object_get(selected, "port")),
+			     tone_off(stdout), json_text(selected, "address", "-"),
+			     json_text(selected, "source", ""));
+	else
+		(void)printf("%sno host%s  %s: %s\n", tone_on(stdout, TONE_BAD), tone_off(stdout),
+			     json_text(result, "code", ""), json_text(result, "text", ""));
+	if (json_array_size(candidates) > 0) {
+		(void)printf(
+			"\nHosts in the order of contact (FIRST: how likely each one is first)\n");
+		print_candidates(candidates);
+	}
+	if (explain)
+		print_explanation(report);
+}
+
+/* ---- the command ---- */
+
+static int discover(const struct cli_args *a, struct session *s, struct discover_options *o)
+{
+	struct rsv_discover op = { 0 };
+	json_t *report = NULL;
+	struct err_info info;
+	bool found;
+
+	op.owner = &report;
+	rsv_discover_start(&op, &s->env.net, &o->params, on_discovered);
+	(void)uv_run(&s->env.loop, UV_RUN_DEFAULT);
+	if (report == NULL) {
+		(void)fprintf(stderr, "kmsbeacon discover: %s\n", err_text(ERR_NOMEM));
+		return CLI_NO;
+	}
+	if (o->cache_file != NULL && o->cache.dirty &&
+	    rsv_cache_save(&o->cache, o->cache_file, &info) != 0)
+		(void)fprintf(stderr, "kmsbeacon discover: %s\n", info.text);
+	found = json_is_object(json_object_get(report, "selected"));
+	if (cli_has(a, "json")) {
+		print_json(report);
+	} else {
+		print_report(report, cli_has(a, "explain"));
+		json_decref(report);
+	}
+	return found ? CLI_YES : CLI_NO;
+}
+
+static int run(const struct cli_args *a)
+{
+	struct discover_options *o;
+	struct session s;
+	int code = session_open(&s, a, true);
+
+	if (code != 0)
+		return code;
+	code = discover_options_parse(a, &s, &o);
+	if (code == 0)
+		code = discover(a, &s, o);
+	discover_options_free(o);
+	session_close(&s);
+	return code;
+}
+
+const struct cli_command cmd_discover = {
+	.name = "discover",
+	.operands = "",
+	.summary = "find the KMS host as one Windows client does, and say why",
+	.text = "Does one discovery as Windows does it: the cached host first, then _vlmcs._tcp in "
+		"each suffix\n"
+		"until one has hosts, then the hosts by priority and weight, each tried on all its "
+		"addresses.\n"
+		"Nothing is activated. Exit code 0: a host was selected, 1: none (the code is the "
+		"one that the\n"
+		"client would show).",
+	.examples =
+		"  kmsbeacon discover --domain corp.example --explain\n"
+		"  kmsbeacon discover -d dept.example -d corp.example --server 192.0.2.53 --json",
+	.options = options,
+	.run = run,
+	.usage_exit = CLI_USAGE,
+};

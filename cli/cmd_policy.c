@@ -1,0 +1,86 @@
+#include "cli/commands.h"
+
+#include <stdio.h>
+
+#include "cli/session.h"
+#include "daemon/keys.h"
+#include "publisher/policy.h"
+
+#define POLICY_TEXT_MAX (16u << 20)
+
+static const struct cli_option options[] = {
+	CLI_OPT_CONFIG,
+	{ 'd', "domain", "DOMAIN", false, "only this domain (default: all that are configured)" },
+	{ 0, "for", "SERVER", false, "whose language: bind (the default), knot, pdns" },
+	{ 0, "delegate", NULL, false, "make _vlmcs._tcp.DOMAIN a zone of its own" },
+	CLI_OPT_END,
+};
+
+static int write_policy(const struct cli_args *a, const struct config *cfg,
+			struct pub_policy_params *p)
+{
+	struct config_errors errs = { 0 };
+	struct pub_targets *targets = NULL;
+	struct err_info info = { "" };
+	struct buf out;
+	struct keys keys;
+	int err = keys_load(cfg, &keys, &errs);
+
+	print_config_messages(&errs, false);
+	config_errors_done(&errs);
+	if (err != 0)
+		return CLI_USAGE;
+	buf_init(&out, POLICY_TEXT_MAX);
+	err = pub_targets_from_config(cfg, keys.list, CONFIG_KMS_PORT, &targets, &info);
+	p->targets = targets;
+	if (err == 0)
+		err = pub_policy_write(p, &out, &info);
+	if (err == 0)
+		(void)fwrite(out.data, 1, out.len, stdout);
+	else
+		(void)cli_usage_error(a, "%s", info.text[0] != '\0' ? info.text : err_text(err));
+	buf_done(&out);
+	pub_targets_unref(targets);
+	keys_done(&keys);
+	return err == 0 ? CLI_YES : CLI_USAGE;
+}
+
+static int run(const struct cli_args *a)
+{
+	struct pub_policy_params p = { .delegate = cli_has(a, "delegate") };
+	const char *server = cli_get(a, "for");
+	const char *domain = cli_get(a, "domain");
+	struct dns_name name;
+	struct session s;
+	int code;
+
+	if (server != NULL && !pub_policy_for_parse(server, &p.server))
+		return cli_usage_error(a, "--for takes %s, not '%s'", pub_policy_for_list(),
+				       server);
+	if (domain != NULL && dns_name_parse(domain, &name) != 0)
+		return cli_usage_error(a, "'%s' is no domain name", domain);
+	p.domain = domain != NULL ? &name : NULL;
+	code = session_open(&s, a, false);
+	if (code != 0)
+		return code;
+	code = write_policy(a, s.config, &p);
+	session_close(&s);
+	return code;
+}
+
+const struct cli_command cmd_policy = {
+	.name = "policy",
+	.operands = "",
+	.summary = "print the least that the DNS server must allow, in its own language",
+	.text = "Prints the key stub and the policy to paste into the server's configuration: the "
+		"key may\n"
+		"change SRV records at _vlmcs._tcp.DOMAIN and nothing else, and what it must be "
+		"able to read.\n"
+		"No secret is printed; the key file itself is included by its name.",
+	.examples = "  tsig-keygen corp > /etc/kmsbeacon/corp.key && chmod 600 "
+		    "/etc/kmsbeacon/corp.key\n"
+		    "  kmsbeacon policy --domain corp.example",
+	.options = options,
+	.run = run,
+	.usage_exit = CLI_USAGE,
+};

@@ -1,0 +1,131 @@
+#include "cli/commands.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "cli/control_client.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "cli/table.h"
+
+#define STATUS_TIMEOUT_MS 10000
+
+static const struct cli_option options[] = {
+	CLI_OPT_CONFIG,
+	CLI_OPT_JSON,
+	CLI_OPT_END,
+};
+
+static long long number(const json_t *obj, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(obj, key));
+}
+
+static void print_service(const json_t *report)
+{
+	const json_t *service = json_object_get(report, "service");
+	size_t i;
+	const json_t *at;
+	char up[CLOCK_TEXT_MAX];
+
+	duration_format((uint64_t)number(report, "uptime_s") * 1000, up);
+	(void)printf("kmsbeacon %s, up %s\n", json_text(report, "version", ""), up);
+	(void)printf("service   %s", json_text(service, "mode", "off"));
+	json_array_foreach(json_object_get(service, "listen"), i, at)(void)
+		printf("%s%s", i == 0 ? " on " : ", ", json_string_value(at));
+	(void)printf(
+		"\n          count %lld, clients in 30 days %lld, requests %lld, failed %lld\n",
+		number(service, "count"), number(service, "clients_30d"),
+		number(service, "requests"), number(service, "failed"));
+}
+
+static void print_hosts(const json_t *hosts)
+{
+	static const char *const headings[] = { "HOST", "TARGET", "PORT", "STATE", "SINCE" };
+	struct table *t = table_new(5, headings);
+	size_t i;
+	const json_t *h;
+
+	json_array_foreach(hosts, i, h)
+	{
+		const char *state = json_text(h, "state", "unknown");
+
+		table_cell(t, TONE_PLAIN, "%s", json_text(h, "name", ""));
+		table_cell(t, TONE_PLAIN, "%s", json_text(h, "target", "-"));
+		table_cell(t, TONE_PLAIN, "%lld", number(h, "port"));
+		table_cell(t, tone_of(state), "%s", state);
+		table_cell(t, TONE_PLAIN, "%s", json_text(h, "since", "-"));
+	}
+	if (json_array_size(hosts) > 0)
+		(void)printf("\n");
+	table_print(t, stdout, 0);
+}
+
+static void print_records(const json_t *records)
+{
+	static const char *const headings[] = { "DOMAIN",      "VIEW",       "STATE",
+						"LAST PROVEN", "NEXT CHECK", "LAST ERROR" };
+	struct table *t = table_new(6, headings);
+	size_t i;
+	const json_t *r;
+
+	json_array_foreach(records, i, r)
+	{
+		const char *state = json_text(r, "state", "");
+
+		table_cell(t, TONE_PLAIN, "%s", json_text(r, "domain", ""));
+		table_cell(t, TONE_PLAIN, "%s", json_text(r, "view", ""));
+		table_cell(t, tone_of(state), "%s", state);
+		table_cell(t, TONE_PLAIN, "%s", json_text(r, "last_proven", "-"));
+		table_cell(t, TONE_PLAIN, "%s", json_text(r, "next_check", "-"));
+		table_cell(t, TONE_PLAIN, "%s", json_text(r, "last_error", ""));
+	}
+	if (json_array_size(records) > 0)
+		(void)printf("\n");
+	table_print(t, stdout, 0);
+}
+
+static int run(const struct cli_args *a)
+{
+	struct control_result result;
+	struct err_info info;
+	struct session s;
+	int code = session_open(&s, a, true);
+	int err;
+
+	if (code != 0)
+		return code;
+	err = control_ask(s.config->node.control.socket, "status", NULL, STATUS_TIMEOUT_MS, &result,
+			  &info);
+	session_close(&s);
+	if (err == 0 && result.report == NULL)
+		err = err_set(&info, ERR_INTERNAL, "%s",
+			      json_text(result.error, "text", "refused"));
+	if (err != 0) {
+		if (cli_has(a, "json"))
+			print_json_error(err_name(err), info.text);
+		(void)fprintf(stderr, "kmsbeacon status: %s\n", info.text);
+		return CLI_NO;
+	}
+	if (cli_has(a, "json")) {
+		print_json(json_incref(result.report));
+	} else {
+		print_service(result.report);
+		print_hosts(json_object_get(result.report, "hosts"));
+		print_records(json_object_get(result.report, "records"));
+	}
+	json_decref(result.report);
+	return CLI_YES;
+}
+
+const struct cli_command cmd_status = {
+	.name = "status",
+	.operands = "",
+	.summary = "what the running daemon serves and publishes",
+	.text = "Asks the running daemon over its control socket. Exit code 0: it answered, 1: "
+		"none answers.",
+	.examples = "  kmsbeacon status\n  kmsbeacon status --json",
+	.options = options,
+	.run = run,
+	.usage_exit = CLI_USAGE,
+};

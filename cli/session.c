@@ -1,0 +1,72 @@
+#include "cli/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *session_config_path(const struct cli_args *a, bool *ret_named)
+{
+	const char *path = cli_get(a, "config");
+
+	if (path == NULL)
+		path = getenv("KMSBEACON_CONFIG");
+	*ret_named = path != NULL && path[0] != '\0';
+	return *ret_named ? path : CONFIG_PATH_DEFAULT;
+}
+
+void print_config_messages(const struct config_errors *errs, bool warnings_too)
+{
+	for (size_t i = 0; i < errs->n_errors; i++)
+		(void)fprintf(stderr, "%s\n", errs->errors[i].text);
+	for (size_t i = 0; warnings_too && i < errs->n_warnings; i++)
+		(void)fprintf(stderr, "%s (warning)\n", errs->warnings[i].text);
+	if (errs->dropped > 0)
+		(void)fprintf(stderr, "... and %zu more\n", errs->dropped);
+}
+
+int session_open(struct session *s, const struct cli_args *a, bool optional)
+{
+	struct config_errors errs = { 0 };
+	struct err_info info;
+	bool named;
+	int err;
+
+	*s = (struct session){ .path = session_config_path(a, &named) };
+	if (optional && !named && access(s->path, F_OK) != 0) {
+		s->path = NULL;
+		err = config_new_defaults(&s->config);
+		if (err != 0)
+			(void)fprintf(stderr, "kmsbeacon: %s\n", err_text(err));
+	} else {
+		err = config_load(s->path, &s->config, &errs);
+		print_config_messages(&errs, false);
+	}
+	config_errors_done(&errs);
+	if (err != 0)
+		return cli_command_of(a)->usage_exit;
+	err = env_init(&s->env, s->config, &info);
+	if (err == 0)
+		return 0;
+	(void)fprintf(stderr, "kmsbeacon: %s\n", info.text);
+	config_free(s->config);
+	return CLI_NO;
+}
+
+void session_close(struct session *s)
+{
+	env_done(&s->env);
+	config_free(s->config);
+}
+
+int session_duration(const struct cli_args *a, const char *option, uint64_t fallback_ms,
+		     uint64_t *ret_ms)
+{
+	const char *text = cli_get(a, option);
+
+	*ret_ms = fallback_ms;
+	if (text == NULL || duration_parse(text, ret_ms) == 0)
+		return 0;
+	return cli_usage_error(a, "--%s '%s' is no duration: a whole number and ms, s, m, h or d",
+			       option, text);
+}

@@ -1,0 +1,198 @@
+#include "cli/table.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+
+#define CELL_MAX 512
+
+struct cell {
+	enum tone tone;
+	char *text;
+};
+
+struct table {
+	size_t columns;
+	const char *const *headings;
+	struct cell *cells;
+	size_t n;
+	size_t room;
+};
+
+struct table *table_new(size_t n, const char *const *headings)
+{
+	struct table *t = mem_must(calloc(1, sizeof(*t)));
+
+	t->columns = n;
+	t->headings = headings;
+	return t;
+}
+
+/* Width of what print_safe() would print. */
+static void escape(const char *text, char *out, size_t room)
+{
+	size_t n = 0;
+
+	for (; *text != '\0' && n + 5 < room; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c == 0x7f)
+			n += (size_t)snprintf(out + n, room - n, "\\x%02x", c);
+		else
+			out[n++] = *text;
+	}
+	out[n] = '\0';
+}
+
+void table_cell(struct table *t, enum tone tone, const char *fmt, ...)
+{
+	char raw[CELL_MAX];
+	char text[CELL_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	escape(raw, text, sizeof(text));
+	if (t->n == t->room) {
+		t->room = t->room == 0 ? 64 : t->room * 2;
+		t->cells = mem_must(realloc(t->cells, t->room * sizeof(*t->cells)));
+	}
+	t->cells[t->n++] = (struct cell){ tone, mem_must(strdup(text)) };
+}
+
+/* UTF-8 continuation bytes take no column. */
+static int width_of(const char *s)
+{
+	int w = 0;
+
+	for (; *s != '\0'; s++)
+		if (((unsigned char)*s & 0xc0u) != 0x80u)
+			w++;
+	return w;
+}
+
+static void print_row(const struct table *t, FILE *out, int indent, const struct cell *row,
+		      const int *width)
+{
+	size_t last = 0;
+
+	for (size_t c = 0; c < t->columns; c++)
+		if (row[c].text[0] != '\0')
+			last = c; /* no blanks at the end of a line */
+	(void)fprintf(out, "%*s", indent, "");
+	for (size_t c = 0; c <= last; c++) {
+		(void)fprintf(out, "%s%s%s", tone_on(out, row[c].tone), row[c].text,
+			      row[c].tone != TONE_PLAIN ? tone_off(out) : "");
+		if (c < last)
+			(void)fprintf(out, "%*s", width[c] - width_of(row[c].text) + 2, "");
+	}
+	(void)fputc('\n', out);
+}
+
+void table_print(struct table *t, FILE *out, int indent)
+{
+	struct cell head[TABLE_COLUMNS_MAX];
+	int width[TABLE_COLUMNS_MAX] = { 0 };
+	size_t rows = t->n / t->columns;
+
+	for (size_t c = 0; c < t->columns && c < TABLE_COLUMNS_MAX; c++) {
+		char *heading = mem_must(strdup(t->headings[c]));
+
+		head[c] = (struct cell){ TONE_DIM, heading };
+		width[c] = width_of(heading);
+		for (size_t r = 0; r < rows; r++) {
+			int w = width_of(t->cells[r * t->columns + c].text);
+
+			if (w > width[c])
+				width[c] = w;
+		}
+	}
+	if (rows > 0)
+		print_row(t, out, indent, head, width);
+	for (size_t r = 0; r < rows; r++)
+		print_row(t, out, indent, &t->cells[r * t->columns], width);
+	for (size_t c = 0; c < t->columns; c++)
+		free(head[c].text);
+	for (size_t i = 0; i < t->n; i++)
+		free(t->cells[i].text);
+	free(t->cells);
+	free(t);
+}
+
+enum tone tone_of(const char *state)
+{
+	static const struct {
+		const char *word;
+		enum tone tone;
+	} words[] = {
+		{ "proven", TONE_GOOD },
+		{ "unchanged", TONE_GOOD },
+		{ "up", TONE_GOOD },
+		{ "ok", TONE_GOOD },
+		{ "mine-healthy", TONE_GOOD },
+		{ "expected", TONE_GOOD },
+		{ "planned", TONE_WARN },
+		{ "lagging", TONE_WARN },
+		{ "warning", TONE_WARN },
+		{ "unknown", TONE_WARN },
+		{ "foreign-known", TONE_WARN },
+		{ "foreign-unknown", TONE_WARN },
+		{ "blocked", TONE_BAD },
+		{ "refused", TONE_BAD },
+		{ "unreachable", TONE_BAD },
+		{ "critical", TONE_BAD },
+		{ "differs", TONE_BAD },
+		{ "mine-down", TONE_BAD },
+		{ "dead-target", TONE_BAD },
+		{ "no-kms-interface", TONE_BAD },
+		{ "rpc-refused", TONE_BAD },
+		{ "not-rpc", TONE_BAD },
+		{ "timeout", TONE_BAD },
+		{ "unresolved", TONE_BAD },
+		{ "target-cname", TONE_BAD },
+		{ "absent-by-dot", TONE_BAD },
+		{ "withdrawn", TONE_DIM },
+		{ "info", TONE_DIM },
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(state, words[i].word) == 0)
+			return words[i].tone;
+	return TONE_PLAIN;
+}
+
+bool colours_on(FILE *out)
+{
+	const char *term = getenv("TERM");
+	const char *no = getenv("NO_COLOR");
+
+	return isatty(fileno(out)) != 0 && (no == NULL || no[0] == '\0') && term != NULL &&
+	       strcmp(term, "dumb") != 0;
+}
+
+const char *tone_on(FILE *out, enum tone tone)
+{
+	static const char *const codes[] = {
+		[TONE_PLAIN] = "",         [TONE_GOOD] = "\033[32m", [TONE_WARN] = "\033[33m",
+		[TONE_BAD] = "\033[1;31m", [TONE_DIM] = "\033[2m",   [TONE_BOLD] = "\033[1m",
+	};
+
+	return colours_on(out) ? codes[tone] : "";
+}
+
+const char *tone_off(FILE *out)
+{
+	return colours_on(out) ? "\033[0m" : "";
+}
+
+void print_safe(FILE *out, const char *text)
+{
+	char safe[2048];
+
+	escape(text, safe, sizeof(safe));
+	(void)fputs(safe, out);
+}
