@@ -367,10 +367,13 @@ int kms_assoc_respond(struct kms_assoc *a, const uint8_t *stub, size_t len, stru
 			     .call_id = a->call.call_id };
 	struct rpc_response rs = { .ctx_id = a->call.ctx_id, .stub = stub, .stub_len = len };
 
+	int err;
+
 	if (!a->call_ready)
 		return ERR_USAGE;
-	call_drop(a);
-	return rpc_response_encode(out, &h, &rs, a->max_xmit);
+	err = rpc_response_encode(out, &h, &rs, a->max_xmit);
+	call_drop(a); /* afterwards: the answer may lie in the call's own stub */
+	return err;
 }
 
 int kms_assoc_fault(struct kms_assoc *a, uint32_t status, struct buf *out)

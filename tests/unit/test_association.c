@@ -261,6 +261,26 @@ static void t_response_in_fragments(void **state)
 	teardown(&f);
 }
 
+/* An answer may be made of the call's own bytes, however many they are. */
+static void t_answer_from_the_request(void **state)
+{
+	struct bytes rq = request(3, 1, 0, 0, "aa");
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	bind_plain(&f);
+	rq.len = 5000;
+	wire_put_u16(rq.b + 8, 5000, false);
+	assert_int_equal(feed_vec(&f, &rq), KMS_ASSOC_CALL);
+	assert_int_equal(kms_assoc_respond(&f.a, kms_assoc_call(&f.a)->stub,
+					   kms_assoc_call(&f.a)->stub_len, &f.out),
+			 0);
+	assert_int_equal(f.out.len, 5000);
+	assert_int_equal(f.out.data[24], 0xaa);
+	teardown(&f);
+}
+
 static void t_refused_calls_leave_the_association(void **state)
 {
 	struct bytes opnum = request(3, 1, 0, 1, "aa"), ctx = request(3, 2, 1, 0, "aa");
@@ -548,6 +568,7 @@ int main(void)
 		cmocka_unit_test(t_byte_by_byte_and_all_at_once),
 		cmocka_unit_test(t_one_call_at_a_time),
 		cmocka_unit_test(t_response_in_fragments),
+		cmocka_unit_test(t_answer_from_the_request),
 		cmocka_unit_test(t_refused_calls_leave_the_association),
 		cmocka_unit_test(t_bind_refusals),
 		cmocka_unit_test(t_minor_version_1),
