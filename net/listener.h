@@ -66,7 +66,8 @@ struct listener_params {
 	void *ctx;
 };
 
-/** Bind and listen on all addresses, or on none: then @p info names the one that failed and why. */
+/** Bind and listen on all addresses, or on none: then @p info names the one that failed and why,
+ * and the loop has to run once more before it can be closed. */
 int listener_new(struct net *net, const struct listener_params *p, struct listener **ret,
 		 struct err_info *info);
 /** Local address @p i as bound: a port 0 was replaced by the kernel's choice. */

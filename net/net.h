@@ -12,8 +12,9 @@
 
 /**
  * One for a process, made by daemon/ or cli/, borrowed by every operation for the whole of its
- * life. Resolvers are recursive servers (RD=1), unsigned; from the configuration or
- * /etc/resolv.conf.
+ * life. The process ignores SIGPIPE: libuv writes to sockets without MSG_NOSIGNAL, and a peer that
+ * is gone must be an error, not the end. Resolvers are recursive servers (RD=1), unsigned; from the
+ * configuration or /etc/resolv.conf.
  */
 struct net {
 	uv_loop_t *loop;
