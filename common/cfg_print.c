@@ -171,7 +171,9 @@ static void example_item(const struct cfg_item *item, unsigned indent, bool dash
 	describe(item, doc);
 	print_comment(doc, before, out);
 	/* "# " begins a sentence, "#" and no blank a setting to be switched on */
-	(void)fprintf(out, "%*s#%s%s: ", (int)before, "", dash ? "- " : "", item->key);
+	(void)fprintf(out, "%*s#%s%s:", (int)before, "", dash ? "- " : "", item->key);
+	if (item->example != NULL || item->def != NULL)
+		(void)fputc(' ', out);
 	if (item->example != NULL)
 		(void)fputs(item->example, out);
 	else if (item->def != NULL)

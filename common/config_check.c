@@ -142,7 +142,7 @@ static void check_twins(const struct config *c, const struct config_domain *d,
 
 		/* a host that is listed twice has been reported already */
 		if (seen[t] != NULL && seen[t] != h) {
-			cfg_complain(cfg, false, d,
+			cfg_complain(cfg, false, &d->domain,
 				     "the hosts '%s' and '%s' both mean %s port %u; publish one of "
 				     "them here",
 				     seen[t]->name, h->name, h->target, h->port);
@@ -299,7 +299,7 @@ static void warn_host(const struct config *c, const struct config_host *h, struc
 		if (u->address == NULL || h->target == NULL || strcmp(u->address, h->target) != 0 ||
 		    u->port != h->port)
 			continue;
-		cfg_complain(cfg, true, h,
+		cfg_complain(cfg, true, &h->name,
 			     "'%s' is published and also the upstream '%s': clients reach it both "
 			     "through the relay and beside it",
 			     h->name, u->name);

@@ -1,17 +1,19 @@
 /* Every setting of design §4, declared once. The texts stand in the example and in the manual. */
 #include "common/config_priv.h"
 
-/* clang-format off */
 #define FIELD(S, m) .offset = offsetof(struct S, m), .size = sizeof(((struct S *)0)->m)
-#define LIST(S, m, n, most) \
-	.offset = offsetof(struct S, m), .size = sizeof(*((struct S *)0)->m), \
+#define LIST(S, m, n, most)                                                                        \
+	.offset = offsetof(struct S, m), .size = sizeof(*((struct S *)0)->m),                      \
 	.count = offsetof(struct S, n), .max_items = (most)
-#define SCHEMA(S, table) { .items = (table), .size = sizeof(struct S) }
+#define SCHEMA(S, table)                                                                           \
+	{                                                                                          \
+		.items = (table), .size = sizeof(struct S)                                         \
+	}
 
-#define MS     1
-#define SECOND 1000
-#define MINUTE 60000
-#define DAY_MS 86400000
+#define MS         1
+#define SECOND     1000
+#define MINUTE     60000
+#define DAY_MS     86400000
 #define PATH_LEN   .min = 1, .max = 1024
 #define SOCKET_LEN .min = 1, .max = 107 /* sun_path, with its zero */
 #define PORT       .min = 1, .max = 65535
@@ -22,7 +24,8 @@ static const struct cfg_item control_items[] = {
 	  .def = "/run/kmsbeacon/control.sock",
 	  .doc = "Socket on which the daemon takes commands such as `kmsbeacon status`." },
 	{ "mode", CFG_OCTAL, FIELD(config_control, mode), .max = 0777, .restart = true,
-	  .def = "0660", .doc = "Permissions of the socket: who may write to it commands the daemon." },
+	  .def = "0660",
+	  .doc = "Permissions of the socket: who may write to it commands the daemon." },
 	{ "group", CFG_STR, FIELD(config_control, group), .min = 1, .max = 32, .restart = true,
 	  .def_doc = "the daemon's own group", .example = "kmsbeacon",
 	  .doc = "Group that owns the socket." },
@@ -31,12 +34,14 @@ static const struct cfg_item control_items[] = {
 static const struct cfg_schema control = SCHEMA(config_control, control_items);
 
 static const struct cfg_item node_items[] = {
-	{ "target", CFG_NAME, FIELD(config_node, target),
-	  .def_doc = "this machine's full name", .example = "kms1.corp.example",
-	  .doc = "Name that is published for the host `local`; it needs a dot and must have an address." },
+	{ "target", CFG_NAME, FIELD(config_node, target), .def_doc = "this machine's full name",
+	  .example = "kms1.corp.example",
+	  .doc = "Name that is published for the host `local`; it needs a dot and must have an "
+		 "address." },
 	{ "state_dir", CFG_STR, FIELD(config_node, state_dir), PATH_LEN, .restart = true,
 	  .def = "/var/lib/kmsbeacon",
-	  .doc = "Folder for the state: what was published, the clients that were seen, the lock." },
+	  .doc = "Folder for the state: what was published, the clients that were seen, the "
+		 "lock." },
 	{ "control", CFG_MAP, FIELD(config_node, control), .sub = &control,
 	  .doc = "The control socket." },
 	{ 0 },
@@ -47,17 +52,19 @@ static const char *const service_modes[] = { "off", "lab", "relay", NULL };
 static const struct cfg_item service_items[] = {
 	{ "mode", CFG_ENUM, FIELD(config_service, mode), .words = service_modes, .restart = true,
 	  .def = "off", .example = "relay",
-	  .doc = "relay passes requests to licensed KMS hosts; lab answers kmsbeacon's own lab clients and "
-	         "refuses all others; off runs no service." },
-	{ "listen", CFG_ADDR, .list = true, .one_ok = true, LIST(config_service, listen, n_listen, 16),
-	  .min = CONFIG_KMS_PORT, .max = 1, .restart = true,
-	  .def_doc = "all addresses, port 1688; in mode lab only loopback",
+	  .doc = "relay passes requests to licensed KMS hosts; lab answers kmsbeacon's own lab "
+		 "clients and refuses all others; off runs no service." },
+	{ "listen", CFG_ADDR, .list = true, .one_ok = true,
+	  LIST(config_service, listen, n_listen, 16), .min = CONFIG_KMS_PORT, .max = 1,
+	  .restart = true, .def_doc = "all addresses, port 1688; in mode lab only loopback",
 	  .example = "[\"0.0.0.0:1688\", \"[::]:1688\"]",
 	  .doc = "Addresses on which the service listens." },
-	{ "allow", CFG_CIDR, .list = true, .one_ok = true, LIST(config_service, allow, n_allow, 1024),
+	{ "allow", CFG_CIDR, .list = true, .one_ok = true,
+	  LIST(config_service, allow, n_allow, 1024),
 	  .def_doc = "loopback, RFC 1918, IPv6 ULA, and the networks of this machine's interfaces",
 	  .example = "[127.0.0.0/8, 192.0.2.0/24]",
-	  .doc = "Networks of the clients; connections from elsewhere are closed before a byte is read." },
+	  .doc = "Networks of the clients; connections from elsewhere are closed before a byte is "
+		 "read." },
 	{ 0 },
 };
 static const struct cfg_schema service = SCHEMA(config_service, service_items);
@@ -67,12 +74,13 @@ static const struct cfg_item lab_items[] = {
 	{ "key_file", CFG_STR, FIELD(config_lab, key_file), PATH_LEN, .restart = true,
 	  .def_doc = "lab.key in node.state_dir, made where it is missing",
 	  .example = "/etc/kmsbeacon/lab.key",
-	  .doc = "Key that lab hosts and lab clients share, mode 0600 (`kmsbeacon lab keygen` makes one)." },
+	  .doc = "Key that lab hosts and lab clients share, mode 0600 (`kmsbeacon lab keygen` "
+		 "makes one)." },
 	{ "activation_interval", CFG_DURATION, FIELD(config_lab, activation_interval_min),
 	  .unit = MINUTE, .min = 15, .max = 43200, .def = "120m",
 	  .doc = "How often a lab client that is not activated tries again, in whole minutes." },
-	{ "renewal_interval", CFG_DURATION, FIELD(config_lab, renewal_interval_min),
-	  .unit = MINUTE, .min = 15, .max = 43200, .def = "7d",
+	{ "renewal_interval", CFG_DURATION, FIELD(config_lab, renewal_interval_min), .unit = MINUTE,
+	  .min = 15, .max = 43200, .def = "7d",
 	  .doc = "How often an activated lab client renews, in whole minutes." },
 	{ 0 },
 };
@@ -83,7 +91,8 @@ static const struct cfg_item upstream_items[] = {
 	  .example = "winkms1", .doc = "Name of the host in messages and in `kmsbeacon status`." },
 	{ "address", CFG_HOST, FIELD(config_upstream, address), .required = true,
 	  .example = "10.0.0.11", .doc = "Its name or IP address." },
-	{ "port", CFG_UINT, FIELD(config_upstream, port), PORT, .def = "1688", .doc = "Its TCP port." },
+	{ "port", CFG_UINT, FIELD(config_upstream, port), PORT, .def = "1688",
+	  .doc = "Its TCP port." },
 	{ "priority", CFG_UINT, FIELD(config_upstream, priority), SRV_VALUE, .def = "0",
 	  .doc = "Lower is asked first; clients are spread over hosts of equal priority." },
 	{ "lab", CFG_BOOL, FIELD(config_upstream, lab), .def = "false",
@@ -102,7 +111,8 @@ static const struct cfg_item pool_items[] = {
 	{ "max", CFG_UINT, FIELD(config_pool, max), .min = 1, .max = 4096, .def = "256",
 	  .doc = "Connections to each upstream at most." },
 	{ "idle", CFG_DURATION, FIELD(config_pool, idle_ms), .unit = MS, .min = 1000, .max = DAY_MS,
-	  .def = "60s", .doc = "Connections beyond `min` are closed after this time without a request." },
+	  .def = "60s",
+	  .doc = "Connections beyond `min` are closed after this time without a request." },
 	{ "queue", CFG_UINT, FIELD(config_pool, queue), .min = 1, .max = 65536, .def = "1024",
 	  .doc = "Requests that may wait for a free connection to an upstream." },
 	{ 0 },
@@ -110,28 +120,33 @@ static const struct cfg_item pool_items[] = {
 static const struct cfg_schema pool = SCHEMA(config_pool, pool_items);
 
 static const struct cfg_item relay_items[] = {
-	{ "upstreams", CFG_MAP_LIST, LIST(config_relay, upstreams, n_upstreams, CONFIG_UPSTREAM_MAX),
-	  .sub = &upstream, .example = "- { name: winkms2, address: winkms2.corp.example, priority: 10 }",
+	{ "upstreams", CFG_MAP_LIST,
+	  LIST(config_relay, upstreams, n_upstreams, CONFIG_UPSTREAM_MAX), .sub = &upstream,
+	  .example = "- { name: winkms2, address: winkms2.corp.example, priority: 10 }",
 	  .doc = "The licensed KMS hosts that answer, in order of preference." },
 	{ "pool", CFG_MAP, FIELD(config_relay, pool), .sub = &pool,
 	  .doc = "Connections to the upstreams." },
 	{ "retry", CFG_UINT, FIELD(config_relay, retry), .max = 16, .def = "1",
 	  .doc = "Further upstreams that are tried when one fails." },
 	{ "request_timeout", CFG_DURATION, FIELD(config_relay, request_timeout_ms), .unit = MS,
-	  .min = 10, .max = 600000, .def = "5s", .doc = "Time an upstream has for its answer, each try." },
+	  .min = 10, .max = 600000, .def = "5s",
+	  .doc = "Time an upstream has for its answer, each try." },
 	{ 0 },
 };
 static const struct cfg_schema relay = SCHEMA(config_relay, relay_items);
 
 static const struct cfg_item key_items[] = {
-	{ "name", CFG_ID, FIELD(config_key, name), .required = true, .unique = true, .example = "corp",
-	  .doc = "Name by which publish.domains refers to the key; its name in DNS is in the file." },
+	{ "name", CFG_ID, FIELD(config_key, name), .required = true, .unique = true,
+	  .example = "corp",
+	  .doc = "Name by which publish.domains refers to the key; its name in DNS is in the "
+		 "file." },
 	{ "file", CFG_STR, FIELD(config_key, file), PATH_LEN, .required = true,
 	  .example = "/etc/kmsbeacon/corp.key",
 	  .doc = "BIND key file with one key, readable by its owner alone (mode 0600)." },
-	{ "secret", CFG_REFUSED, .doc = "no secret may stand in this file; `file` names a BIND key file "
-	  "with mode 0600" },
-	{ "algorithm", CFG_REFUSED, .doc = "the algorithm stands in the key file that `file` names" },
+	{ "secret", CFG_REFUSED,
+	  .doc = "no secret may stand in this file; `file` names a BIND key file with mode 0600" },
+	{ "algorithm", CFG_REFUSED,
+	  .doc = "the algorithm stands in the key file that `file` names" },
 	{ 0 },
 };
 static const struct cfg_schema key = {
@@ -141,15 +156,17 @@ static const struct cfg_schema key = {
 };
 
 static const struct cfg_item host_items[] = {
-	{ "name", CFG_ID, FIELD(config_host, name), .required = true, .unique = true, .example = "office",
+	{ "name", CFG_ID, FIELD(config_host, name), .required = true, .unique = true,
+	  .example = "office",
 	  .doc = "Name of the host in this file and in commands; `local` is the service above." },
 	{ "target", CFG_NAME, FIELD(config_host, target), .example = "kms-office.corp.example",
 	  .def_doc = "node.target for `local`; else it must be given",
 	  .doc = "Name that the SRV record points to." },
 	{ "port", CFG_UINT, FIELD(config_host, port), PORT, .example = "1688",
-	  .def_doc = "1688; for `local` that of service.listen", .doc = "TCP port that the SRV record gives." },
-	{ "priority", CFG_UINT, FIELD(config_host, priority), SRV_VALUE, .def = "0", .example = "10",
-	  .doc = "Priority of the SRV record: clients try lower ones first." },
+	  .def_doc = "1688; for `local` that of service.listen",
+	  .doc = "TCP port that the SRV record gives." },
+	{ "priority", CFG_UINT, FIELD(config_host, priority), SRV_VALUE, .def = "0",
+	  .example = "10", .doc = "Priority of the SRV record: clients try lower ones first." },
 	{ "weight", CFG_UINT, FIELD(config_host, weight), SRV_VALUE, .def = "0",
 	  .doc = "Weight of the SRV record: the share of clients within one priority." },
 	{ 0 },
@@ -164,8 +181,8 @@ static const char *const all_down[] = { "keep", "withdraw", NULL };
 static const struct cfg_item health_items[] = {
 	{ "interval", CFG_DURATION, FIELD(config_health, interval_ms), .unit = MS, .min = 100,
 	  .max = DAY_MS, .def = "10s", .doc = "Time between two probes of a host." },
-	{ "timeout", CFG_DURATION, FIELD(config_health, timeout_ms), .unit = MS, .min = 10, .max = 60000,
-	  .def = "3s", .doc = "Time a probe may take." },
+	{ "timeout", CFG_DURATION, FIELD(config_health, timeout_ms), .unit = MS, .min = 10,
+	  .max = 60000, .def = "3s", .doc = "Time a probe may take." },
 	{ "rise", CFG_UINT, FIELD(config_health, rise), .min = 1, .max = 100, .def = "2",
 	  .doc = "Good probes in a row that make a host up." },
 	{ "fall", CFG_UINT, FIELD(config_health, fall), .min = 1, .max = 100, .def = "3",
@@ -173,37 +190,45 @@ static const struct cfg_item health_items[] = {
 	{ "min_stay", CFG_DURATION, FIELD(config_health, min_stay_ms), .unit = MS, .max = DAY_MS,
 	  .def = "1m", .doc = "Time a host stays up or down at least, whatever its probes say." },
 	{ "all_down", CFG_ENUM, FIELD(config_health, all_down), .words = all_down, .def = "keep",
-	  .doc = "keep leaves the last record in DNS when no host is up; withdraw takes that one away too." },
+	  .doc = "keep leaves the last record in DNS when no host is up; withdraw takes that one "
+		 "away too." },
 	{ 0 },
 };
 static const struct cfg_schema health = SCHEMA(config_health, health_items);
 
 static const struct cfg_item domain_items[] = {
-	{ "domain", CFG_NAME, FIELD(config_domain, domain), .required = true, .example = "dept.example",
-	  .doc = "Domain that gets the record _vlmcs._tcp.DOMAIN." },
-	{ "server", CFG_HOSTPORT, .list = true, .one_ok = true, LIST(config_domain, server, n_server, 16),
-	  .def_doc = "the primary server that DNS names", .example = "[\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
+	{ "domain", CFG_NAME, FIELD(config_domain, domain), .required = true,
+	  .example = "dept.example", .doc = "Domain that gets the record _vlmcs._tcp.DOMAIN." },
+	{ "server", CFG_HOSTPORT, .list = true, .one_ok = true,
+	  LIST(config_domain, server, n_server, 16), .def_doc = "the primary server that DNS names",
+	  .example = "[\"192.0.2.53\", \"[2001:db8::53]:5353\"]",
 	  .doc = "Servers that take the updates, names or addresses, port 53 unless given." },
-	{ "key", CFG_ID, FIELD(config_domain, key_name), .example = "corp", .def_doc = "none: unsigned",
+	{ "key", CFG_ID, FIELD(config_domain, key_name), .example = "corp",
+	  .def_doc = "none: unsigned",
 	  .doc = "Name of the key (see `keys`) that signs the exchanges." },
 	{ "view", CFG_ID, FIELD(config_domain, view), .example = "internal", .def_doc = "none",
-	  .doc = "A label that keeps records of several views of one domain apart; the server chooses its view "
-	         "by key or source." },
+	  .doc = "A label that keeps records of several views of one domain apart; the server "
+		 "chooses its view by key or source." },
 	{ "ttl", CFG_DURATION, FIELD(config_domain, ttl_s), .unit = SECOND, .max = 604800,
-	  .def_doc = "publish.ttl", .example = "30m", .doc = "TTL of the records, in whole seconds." },
+	  .def_doc = "publish.ttl", .example = "30m",
+	  .doc = "TTL of the records, in whole seconds." },
 	{ "hosts", CFG_ID, .list = true, .one_ok = true,
-	  LIST(config_domain, host_names, n_host_names, CONFIG_HOSTS_MAX),
-	  .def_doc = "all", .example = "[local, office]", .doc = "Names of the hosts that are published here." },
+	  LIST(config_domain, host_names, n_host_names, CONFIG_HOSTS_MAX), .def_doc = "all",
+	  .example = "[local, office]", .doc = "Names of the hosts that are published here." },
 	{ "priority", CFG_UINT, FIELD(config_domain, priority), SRV_VALUE, .unset_ok = true,
-	  .def_doc = "as under `hosts`", .example = "10", .doc = "Priority of `local` in this domain." },
+	  .def_doc = "as under `hosts`", .example = "10",
+	  .doc = "Priority of `local` in this domain." },
 	{ "weight", CFG_UINT, FIELD(config_domain, weight), SRV_VALUE, .unset_ok = true,
-	  .def_doc = "as under `hosts`", .example = "100", .doc = "Weight of `local` in this domain." },
+	  .def_doc = "as under `hosts`", .example = "100",
+	  .doc = "Weight of `local` in this domain." },
 	{ "lab", CFG_BOOL, FIELD(config_domain, lab), .def = "false",
-	  .doc = "Marks a lab domain: only there a lab service may be published, since it refuses Windows." },
+	  .doc = "Marks a lab domain: only there a lab service may be published, since it refuses "
+		 "Windows." },
 	{ "source", CFG_ADDR, .list = true, .one_ok = true,
-	  LIST(config_domain, source_list, n_source_list, 2), .max = 0,
-	  .def_doc = "publish.source", .example = "192.0.2.10",
-	  .doc = "Address that the DNS exchanges come from; an IPv4 and an IPv6 address may be given as a list." },
+	  LIST(config_domain, source_list, n_source_list, 2), .max = 0, .def_doc = "publish.source",
+	  .example = "192.0.2.10",
+	  .doc = "Address that the DNS exchanges come from; an IPv4 and an IPv6 address may be "
+		 "given as a list." },
 	{ 0 },
 };
 static const struct cfg_schema domain = {
@@ -216,23 +241,26 @@ static const struct cfg_schema domain = {
 static const char *const ttl_policies[] = { "adopt", "enforce", NULL };
 static const char *const on_stop[] = { "keep", "withdraw", NULL };
 static const struct cfg_item publish_items[] = {
-	{ "ttl", CFG_DURATION, FIELD(config_publish, ttl_s), .unit = SECOND, .max = 604800, .def = "1h",
-	  .doc = "TTL of the records, in whole seconds." },
-	{ "ttl_policy", CFG_ENUM, FIELD(config_publish, ttl_policy), .words = ttl_policies, .def = "adopt",
-	  .doc = "Where records of others share the set: adopt takes their TTL, enforce sets ours for all." },
-	{ "refresh", CFG_DURATION, FIELD(config_publish, refresh_ms), .unit = MS, .min = 1000, .max = 7 * DAY_MS,
-	  .def = "15m", .doc = "How often the records are read and put right." },
+	{ "ttl", CFG_DURATION, FIELD(config_publish, ttl_s), .unit = SECOND, .max = 604800,
+	  .def = "1h", .doc = "TTL of the records, in whole seconds." },
+	{ "ttl_policy", CFG_ENUM, FIELD(config_publish, ttl_policy), .words = ttl_policies,
+	  .def = "adopt",
+	  .doc = "Where records of others share the set: adopt takes their TTL, enforce sets ours "
+		 "for all." },
+	{ "refresh", CFG_DURATION, FIELD(config_publish, refresh_ms), .unit = MS, .min = 1000,
+	  .max = 7 * DAY_MS, .def = "15m", .doc = "How often the records are read and put right." },
 	{ "on_stop", CFG_ENUM, FIELD(config_publish, on_stop), .words = on_stop, .def = "keep",
 	  .doc = "What the daemon does with its records when it stops." },
 	{ "source", CFG_ADDR, .list = true, .one_ok = true,
 	  LIST(config_publish, source_list, n_source_list, 2), .max = 0,
 	  .def_doc = "the system's choice", .example = "192.0.2.10",
-	  .doc = "Address that DNS exchanges come from (servers choose their view by it); an IPv4 and an IPv6 "
-	         "address may be given as a list." },
-	{ "domains", CFG_MAP_LIST, LIST(config_publish, domains, n_domains, CONFIG_DOMAINS_MAX), .sub = &domain,
-	  .example = "- corp.example\n- other.example, 10, 100",
-	  .doc = "The domains that get records. An entry is a map, or text as in Windows' DnsDomainPublishList: "
-	         "DOMAIN, DOMAIN,PRIORITY or DOMAIN,PRIORITY,WEIGHT (of `local`)." },
+	  .doc = "Address that DNS exchanges come from (servers choose their view by it); an IPv4 "
+		 "and an IPv6 address may be given as a list." },
+	{ "domains", CFG_MAP_LIST, LIST(config_publish, domains, n_domains, CONFIG_DOMAINS_MAX),
+	  .sub = &domain, .example = "- corp.example\n- other.example, 10, 100",
+	  .doc = "The domains that get records. An entry is a map, or text as in Windows' "
+		 "DnsDomainPublishList: DOMAIN, DOMAIN,PRIORITY or DOMAIN,PRIORITY,WEIGHT (of "
+		 "`local`)." },
 	{ 0 },
 };
 static const struct cfg_schema publish = SCHEMA(config_publish, publish_items);
@@ -240,15 +268,16 @@ static const struct cfg_schema publish = SCHEMA(config_publish, publish_items);
 static const char *const profiles[] = { "modern", "vista", NULL };
 static const struct cfg_item discovery_items[] = {
 	{ "profile", CFG_ENUM, FIELD(config_discovery, profile), .words = profiles, .def = "modern",
-	  .doc = "Whom discovery imitates: modern (Windows 7 and later) goes by priority and weight, vista by "
-	         "chance." },
-	{ "suffixes", CFG_NAME, .list = true, .one_ok = true, LIST(config_discovery, suffixes, n_suffixes, 16),
-	  .def_doc = "those of /etc/resolv.conf", .example = "[corp.example]",
-	  .doc = "Domains that discovery looks in, in this order." },
+	  .doc = "Whom discovery imitates: modern (Windows 7 and later) goes by priority and "
+		 "weight, vista by chance." },
+	{ "suffixes", CFG_NAME, .list = true, .one_ok = true,
+	  LIST(config_discovery, suffixes, n_suffixes, 16), .def_doc = "those of /etc/resolv.conf",
+	  .example = "[corp.example]", .doc = "Domains that discovery looks in, in this order." },
 	{ "resolvers", CFG_ADDR, .list = true, .one_ok = true,
 	  LIST(config_discovery, resolvers, n_resolvers, 8), .min = 53, .max = 1,
 	  .def_doc = "those of /etc/resolv.conf", .example = "[\"127.0.0.1:53\"]",
-	  .doc = "Recursive DNS servers that are asked, here and everywhere else, port 53 unless given." },
+	  .doc = "Recursive DNS servers that are asked, here and everywhere else, port 53 unless "
+		 "given." },
 	{ "cache", CFG_BOOL, FIELD(config_discovery, cache), .def = "true",
 	  .doc = "Whether discovery remembers the host it found, as Windows does." },
 	{ 0 },
@@ -256,12 +285,13 @@ static const struct cfg_item discovery_items[] = {
 static const struct cfg_schema discovery = SCHEMA(config_discovery, discovery_items);
 
 static const struct cfg_item limits_items[] = {
-	{ "connections", CFG_UINT, FIELD(config_limits, connections), .min = 1, .max = 1000000, .def = "20000",
-	  .doc = "Client connections at once." },
-	{ "per_address", CFG_UINT, FIELD(config_limits, per_address), .min = 1, .max = 1000000, .def = "200",
-	  .doc = "Client connections at once from one address (one /64 of IPv6)." },
-	{ "idle", CFG_DURATION, FIELD(config_limits, idle_ms), .unit = MS, .min = 100, .max = DAY_MS,
-	  .def = "30s", .doc = "A client that sends nothing for this time is disconnected." },
+	{ "connections", CFG_UINT, FIELD(config_limits, connections), .min = 1, .max = 1000000,
+	  .def = "20000", .doc = "Client connections at once." },
+	{ "per_address", CFG_UINT, FIELD(config_limits, per_address), .min = 1, .max = 1000000,
+	  .def = "200", .doc = "Client connections at once from one address (one /64 of IPv6)." },
+	{ "idle", CFG_DURATION, FIELD(config_limits, idle_ms), .unit = MS, .min = 100,
+	  .max = DAY_MS, .def = "30s",
+	  .doc = "A client that sends nothing for this time is disconnected." },
 	{ 0 },
 };
 static const struct cfg_schema limits = SCHEMA(config_limits, limits_items);
@@ -279,11 +309,13 @@ static const struct cfg_item log_items[] = {
 static const struct cfg_schema log_schema = SCHEMA(config_log, log_items);
 
 static const struct cfg_item root_items[] = {
-	{ "node", CFG_MAP, FIELD(config, node), .sub = &node, .doc = "This machine and this daemon." },
+	{ "node", CFG_MAP, FIELD(config, node), .sub = &node,
+	  .doc = "This machine and this daemon." },
 	{ "service", CFG_MAP, FIELD(config, service), .sub = &service,
 	  .doc = "The KMS service of this daemon, the host called `local`." },
 	{ "lab", CFG_MAP, FIELD(config, lab), .sub = &lab, .doc = "What only mode lab uses." },
-	{ "relay", CFG_MAP, FIELD(config, relay), .sub = &relay, .doc = "What only mode relay uses." },
+	{ "relay", CFG_MAP, FIELD(config, relay), .sub = &relay,
+	  .doc = "What only mode relay uses." },
 	{ "keys", CFG_MAP_LIST, LIST(config, keys, n_keys, CONFIG_KEYS_MAX), .sub = &key,
 	  .doc = "TSIG keys that sign DNS updates." },
 	{ "hosts", CFG_MAP_LIST, LIST(config, hosts, n_hosts, CONFIG_HOSTS_MAX), .sub = &host,
@@ -301,6 +333,5 @@ static const struct cfg_item root_items[] = {
 	{ "log", CFG_MAP, FIELD(config, log), .sub = &log_schema, .doc = "The log, on stderr." },
 	{ 0 },
 };
-/* clang-format on */
 
 const struct cfg_schema config_schema = { .items = root_items, .size = sizeof(struct config) };
