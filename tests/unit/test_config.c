@@ -416,7 +416,8 @@ static void t_warnings(void **state)
 static void t_all_errors_at_once(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("publish:\n"
+	assert_int_equal(parse("node: { target: kms1 }\n" /* found last, shown first */
+			       "publish:\n"
 			       "  domains:\n"
 			       "    - { domain: a.example, key: k, hosts: [h] }\n"
 			       "keys:\n"
@@ -426,10 +427,11 @@ static void t_all_errors_at_once(void **state)
 			       "relay: { retry: x }\n"
 			       "service: { mode: relay }\n"),
 			 ERR_CONFIG);
-	assert_int_equal(errs.n_errors, 3);
-	assert_int_equal(errs.errors[0].line, 5);
-	assert_int_equal(errs.errors[1].line, 7);
+	assert_int_equal(errs.n_errors, 4);
+	assert_int_equal(errs.errors[0].line, 1);
+	assert_int_equal(errs.errors[1].line, 6);
 	assert_int_equal(errs.errors[2].line, 8);
+	assert_int_equal(errs.errors[3].line, 9);
 	done();
 }
 
