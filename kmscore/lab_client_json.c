@@ -19,7 +19,7 @@ static json_t *read_json(const char *path, int *ret_err, struct err_info *info)
 	FILE *f = fopen(path, "re");
 	char *text = NULL;
 	json_t *root = NULL;
-	json_error_t why;
+	json_error_t why = { 0 };
 	size_t len = 0;
 
 	*ret_err = 0;
