@@ -63,6 +63,8 @@ static void t_responses(void **state)
 		{ "03000000 00000200 03000000", false, ERR_RPC_MALFORMED, 0, 0 },
 		{ "ffffffff 00000200 ffffffff aabbcc00 00000000", false, ERR_RPC_MALFORMED, 0, 0 },
 		{ "00000000 00000000", false, ERR_RPC_MALFORMED, 0, 0 },
+		{ "00000000 00000000 42f004c0 00000000", false, 0, 0, 0xC004F042 }, /* padded */
+		{ "00000000 00000000 42f004c0 00000000 00000000", false, ERR_RPC_MALFORMED, 0, 0 },
 	};
 
 	(void)state;

@@ -370,6 +370,53 @@ static void t_slow_client_is_closed(void **state)
 	teardown(&f);
 }
 
+struct steady {
+	uv_timer_t timer;
+	struct fixture *f;
+	struct bytes pdu;
+	unsigned left;
+	bool over;
+};
+
+static void on_steady(uv_timer_t *t)
+{
+	struct steady *y = t->data;
+
+	if (y->f->raw_done || y->left-- == 0) {
+		y->over = true;
+		uv_timer_stop(t);
+		return;
+	}
+	tcp_stream_write(&y->f->raw, y->pdu.b, y->pdu.len);
+}
+
+/* Whole PDUs keep it open, far beyond the idle time; and a reload changes that time. */
+static void t_busy_client_stays(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3);
+	struct steady y = { .left = 6, .pdu = vec(VEC_ALTER) };
+	struct fixture f;
+
+	(void)state;
+	setup_files(&f);
+	f.p.idle_ms = 30000;
+	assert_int_equal(kms_service_new(&f.t.net, &f.p, &f.s, &(struct err_info){ "" }), 0);
+	f.listen = *kms_service_addr(f.s, 0);
+	assert_int_equal(kms_service_set_rules(f.s, NULL, 0, 0, 0, 600), 0);
+	raw_connect(&f);
+	raw_send(&f, bind.b, bind.len, 108);
+	y.f = &f;
+	assert_int_equal(uv_timer_init(&f.t.loop, &y.timer), 0);
+	y.timer.data = &y;
+	assert_int_equal(uv_timer_start(&y.timer, on_steady, 150, 150), 0);
+	test_net_run_until(&f.t, &y.over);
+	assert_false(f.raw_done);
+	test_net_run_until(&f.t, &f.raw_done);
+	assert_int_equal(f.raw_err, ERR_CLOSED); /* by the service, before our own 20 s */
+	uv_close((uv_handle_t *)&y.timer, NULL);
+	teardown(&f);
+}
+
 static void t_allow_and_limits(void **state)
 {
 	struct cidr nobody, everybody;
@@ -508,6 +555,7 @@ int main(void)
 		cmocka_unit_test(t_bad_stub_is_a_fault),
 		cmocka_unit_test(t_malformed_input_ends_with_a_sentence),
 		cmocka_unit_test(t_slow_client_is_closed),
+		cmocka_unit_test(t_busy_client_stays),
 		cmocka_unit_test(t_allow_and_limits),
 		cmocka_unit_test(t_stop_keeps_what_is_open),
 		cmocka_unit_test(t_many_requests_on_one_association),
