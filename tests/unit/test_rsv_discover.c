@@ -12,15 +12,15 @@
 
 #include "common/err.h"
 #include "resolver/discover_report.h"
+#include "tests/lib/auth_zone.h"
 #include "tests/lib/fake_prober.h"
-#include "tests/lib/rsv_zone.h"
 
 #define CORP "_vlmcs._tcp.corp.example"
 #define DEPT "_vlmcs._tcp.dept.example"
 
 struct fixture {
 	struct test_net t;
-	struct rsv_zone zone;
+	struct auth_zone zone;
 	struct fake_dns *server;
 	struct fake_prober prober;
 	struct rsv_cache cache;
@@ -73,7 +73,7 @@ static void on_done(struct rsv_discover *d, const struct rsv_discovery *r)
 	fake_dns_free(f->server);
 }
 
-static void init(struct fixture *f, const struct rsv_row *rows, size_t n_rows)
+static void init(struct fixture *f, const struct auth_row *rows, size_t n_rows)
 {
 	memset(f, 0, sizeof(*f));
 	test_net_init(&f->t);
@@ -81,7 +81,7 @@ static void init(struct fixture *f, const struct rsv_row *rows, size_t n_rows)
 	f->zone.not_authoritative = true;
 	f->zone.rows = rows;
 	f->zone.n_rows = n_rows;
-	f->server = rsv_zone_start(&f->t, NULL, 0, &f->zone);
+	f->server = auth_zone_start(&f->t, NULL, 0, &f->zone);
 	f->t.net.resolvers[0] = *fake_dns_addr(f->server);
 	f->t.net.n_resolvers = 1;
 	fake_prober_init(&f->prober);
@@ -119,7 +119,7 @@ static void run(struct fixture *f)
 	assert_int_equal(f->err, 0);
 }
 
-static const struct rsv_row corp[] = {
+static const struct auth_row corp[] = {
 	{ CORP, DNS_TYPE_SRV, "kms2.corp.example", .port = 1689, .priority = 10 },
 	{ CORP, DNS_TYPE_SRV, "kms1.corp.example", .port = 1688 },
 	{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.11", .ttl = 60 },
@@ -189,11 +189,11 @@ static void t_all_down(void **state)
 /* What a client shows where no suffix has a record (behaviour §2.3). */
 static void t_lookup_codes(void **state)
 {
-	static const struct rsv_row nodata[] = {
+	static const struct auth_row nodata[] = {
 		{ "a." CORP, DNS_TYPE_A, "127.0.0.1", .ttl = 60 },
 	};
 	static const struct {
-		const struct rsv_row *rows;
+		const struct auth_row *rows;
 		unsigned rcode;
 		bool no_server, silent;
 		uint32_t code;
@@ -228,7 +228,7 @@ static void t_lookup_codes(void **state)
 /* S09: NXDOMAIN in the first suffix, the record in the second; each suffix is asked once. */
 static void t_s09_suffix_order(void **state)
 {
-	static const struct rsv_row rows[] = {
+	static const struct auth_row rows[] = {
 		{ DEPT, DNS_TYPE_SRV, "kms9.dept.example", .port = 1688 },
 		{ "kms9.dept.example", DNS_TYPE_A, "127.0.0.9", .ttl = 60 },
 	};
@@ -384,12 +384,12 @@ static void t_s11_cached_host_first(void **state)
 /* S04: "." is no host and ends the search; a host on port 0 cannot be used. */
 static void t_s04_absent_and_port_zero(void **state)
 {
-	static const struct rsv_row dot[] = {
+	static const struct auth_row dot[] = {
 		{ CORP, DNS_TYPE_SRV, ".", .port = 0 },
 		{ DEPT, DNS_TYPE_SRV, "kms9.dept.example", .port = 1688 },
 		{ "kms9.dept.example", DNS_TYPE_A, "127.0.0.9", .ttl = 60 },
 	};
-	static const struct rsv_row zero[] = {
+	static const struct auth_row zero[] = {
 		{ CORP, DNS_TYPE_SRV, "kms1.corp.example", .port = 0 },
 		{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.9", .ttl = 60 },
 	};
@@ -413,7 +413,7 @@ static void t_s04_absent_and_port_zero(void **state)
 /* S13: one host in two records is tried once; on two ports it is two hosts. */
 static void t_s13_duplicates(void **state)
 {
-	static const struct rsv_row rows[] = {
+	static const struct auth_row rows[] = {
 		{ CORP, DNS_TYPE_SRV, "kms1.corp.example", .port = 1688, .priority = 0 },
 		{ CORP, DNS_TYPE_SRV, "kms1.corp.example", .port = 1688, .priority = 5 },
 		{ CORP, DNS_TYPE_SRV, "kms1.corp.example", .port = 1689, .priority = 9 },
@@ -437,7 +437,7 @@ static void t_s13_duplicates(void **state)
 /* Without a prober the first host with an address is taken, and nothing is remembered. */
 static void t_probe_none(void **state)
 {
-	static const struct rsv_row rows[] = {
+	static const struct auth_row rows[] = {
 		{ CORP, DNS_TYPE_SRV, "gone.corp.example", .port = 1688 },
 		{ CORP, DNS_TYPE_SRV, "kms2.corp.example", .port = 1688, .priority = 5 },
 		{ CORP, DNS_TYPE_SRV, "kms3.corp.example", .port = 1688, .priority = 9 },
@@ -503,13 +503,13 @@ static void t_report(void **state)
 /* The same seed and the same set give the same order. */
 static void t_seed_repeats(void **state)
 {
-	static const struct rsv_row rows[] = {
+	static const struct auth_row rows[] = {
 		{ CORP, DNS_TYPE_SRV, "a.corp.example", .port = 1 },
 		{ CORP, DNS_TYPE_SRV, "b.corp.example", .port = 1 },
 		{ CORP, DNS_TYPE_SRV, "c.corp.example", .port = 1 },
 		{ CORP, DNS_TYPE_SRV, "d.corp.example", .port = 1 },
 	};
-	struct rsv_row back[4];
+	struct auth_row back[4];
 	struct fixture f, g;
 
 	(void)state;

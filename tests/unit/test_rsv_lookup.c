@@ -11,13 +11,13 @@
 #include <cmocka.h>
 
 #include "common/err.h"
-#include "tests/lib/rsv_zone.h"
+#include "tests/lib/auth_zone.h"
 
 #define OWNER "_vlmcs._tcp.corp.example"
 
 struct fixture {
 	struct test_net t;
-	struct rsv_zone zone[2];
+	struct auth_zone zone[2];
 	struct fake_dns *server[2];
 	struct dns_server list[2];
 	struct rsv_lookup_params p;
@@ -46,7 +46,7 @@ static void init(struct fixture *f, size_t n_servers)
 	test_net_init(&f->t);
 	for (size_t i = 0; i < n_servers; i++) {
 		f->zone[i].apex = "example";
-		f->server[i] = rsv_zone_start(&f->t, NULL, 0, &f->zone[i]);
+		f->server[i] = auth_zone_start(&f->t, NULL, 0, &f->zone[i]);
 		f->list[i].addr = *fake_dns_addr(f->server[i]);
 	}
 	assert_int_equal(dns_name_parse(OWNER, &f->p.name), 0);
@@ -82,7 +82,7 @@ static void run(struct fixture *f)
 	test_net_run_until(&f->t, &f->done);
 }
 
-static const struct rsv_row two[] = {
+static const struct auth_row two[] = {
 	{ OWNER, DNS_TYPE_SRV, "kms2.corp.example", .port = 1688, .priority = 10 },
 	{ OWNER, DNS_TYPE_SRV, "kms1.corp.example", .port = 1688 },
 };
@@ -112,10 +112,10 @@ static void t_set_and_its_question(void **state)
 /* S05: a chain over several questions is followed, and has an end. */
 static void t_s05_chain_over_questions(void **state)
 {
-	static const struct rsv_row rows[] = {
+	static const struct auth_row rows[] = {
 		{ OWNER, DNS_TYPE_CNAME, "kms.elsewhere.test", .ttl = 20 },
 	};
-	static const struct rsv_row there[] = {
+	static const struct auth_row there[] = {
 		{ "kms.elsewhere.test", DNS_TYPE_SRV, "kms1.elsewhere.test", .port = 1688 },
 	};
 	struct fixture f;
@@ -287,7 +287,7 @@ static void t_deadline(void **state)
 
 static void t_cancel_at_every_step(void **state)
 {
-	static const struct rsv_row rows[] = {
+	static const struct auth_row rows[] = {
 		{ OWNER, DNS_TYPE_CNAME, "kms.elsewhere.test", .ttl = 60 },
 	};
 

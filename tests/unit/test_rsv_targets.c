@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "common/err.h"
+#include "tests/lib/auth_zone.h"
 #include "tests/lib/fake_prober.h"
-#include "tests/lib/rsv_zone.h"
 
 #define WAITS 64
 
@@ -26,7 +26,7 @@ struct asked {
 
 struct fixture {
 	struct test_net t;
-	struct rsv_zone zone;
+	struct auth_zone zone;
 	struct fake_dns *server;
 	struct fake_prober prober;
 	struct rsv_targets *targets;
@@ -36,7 +36,7 @@ struct fixture {
 	size_t want;
 };
 
-static const struct rsv_row rows[] = {
+static const struct auth_row rows[] = {
 	{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.11", .ttl = 60 },
 	{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.12", .ttl = 60 },
 	{ "kms2.corp.example", DNS_TYPE_A, "127.0.0.21", .ttl = 60 },
@@ -52,7 +52,7 @@ static void init(struct fixture *f, bool probe)
 	f->zone.apex = "example";
 	f->zone.rows = rows;
 	f->zone.n_rows = sizeof(rows) / sizeof(rows[0]);
-	f->server = rsv_zone_start(&f->t, NULL, 0, &f->zone);
+	f->server = auth_zone_start(&f->t, NULL, 0, &f->zone);
 	f->t.net.resolvers[0] = *fake_dns_addr(f->server);
 	f->t.net.n_resolvers = 1;
 	fake_prober_init(&f->prober);

@@ -1,4 +1,4 @@
-#include "tests/lib/rsv_zone.h"
+#include "tests/lib/auth_zone.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@ static bool within(const char *name, const char *apex)
 	return n >= a && strcmp(name + n - a, apex) == 0 && (n == a || name[n - a - 1] == '.');
 }
 
-static void add_row(struct fake_reply *r, const struct rsv_row *row)
+static void add_row(struct fake_reply *r, const struct auth_row *row)
 {
 	uint32_t ttl = row->ttl != 0 ? row->ttl : 3600;
 
@@ -37,7 +37,7 @@ static void add_row(struct fake_reply *r, const struct rsv_row *row)
 	}
 }
 
-static const struct rsv_row *find(const struct rsv_zone *z, const char *owner, uint16_t type)
+static const struct auth_row *find(const struct auth_zone *z, const char *owner, uint16_t type)
 {
 	for (size_t i = 0; i < z->n_rows; i++)
 		if (z->rows[i].type == type && strcmp(z->rows[i].owner, owner) == 0)
@@ -45,7 +45,7 @@ static const struct rsv_row *find(const struct rsv_zone *z, const char *owner, u
 	return NULL;
 }
 
-static bool exists(const struct rsv_zone *z, const char *name)
+static bool exists(const struct auth_zone *z, const char *name)
 {
 	for (size_t i = 0; i < z->n_rows; i++)
 		if (within(z->rows[i].owner, name))
@@ -53,16 +53,16 @@ static bool exists(const struct rsv_zone *z, const char *name)
 	return within(z->apex, name);
 }
 
-static void add_soa(struct fake_reply *r, const struct rsv_zone *z, enum dns_section s)
+static void add_soa(struct fake_reply *r, const struct auth_zone *z, enum dns_section s)
 {
 	fake_reply_soa(r, s, z->apex, 900, z->mname != NULL ? z->mname : "ns1.invalid", z->serial,
 		       z->minimum != 0 ? z->minimum : 900);
 }
 
-static void answer(struct rsv_zone *z, const struct fake_dns_request *rq, const char *qname)
+static void answer(struct auth_zone *z, const struct fake_dns_request *rq, const char *qname)
 {
 	unsigned flags = z->not_authoritative ? FAKE_RA : FAKE_AA;
-	const struct rsv_row *alias;
+	const struct auth_row *alias;
 	const char *name = qname;
 	struct fake_reply r;
 	bool any = false;
@@ -91,9 +91,9 @@ static void answer(struct rsv_zone *z, const struct fake_dns_request *rq, const 
 	fake_dns_send_reply(&rq->from, &r);
 }
 
-void rsv_zone_serve(struct fake_dns *f, const struct fake_dns_request *rq, void *ctx)
+void auth_zone_serve(struct fake_dns *f, const struct fake_dns_request *rq, void *ctx)
 {
-	struct rsv_zone *z = ctx;
+	struct auth_zone *z = ctx;
 	char qname[DNSNAME_TEXT_MAX];
 	struct fake_reply r;
 
@@ -113,13 +113,13 @@ void rsv_zone_serve(struct fake_dns *f, const struct fake_dns_request *rq, void 
 	answer(z, rq, qname);
 }
 
-struct fake_dns *rsv_zone_start(struct test_net *t, const char *ip, uint16_t port,
-				struct rsv_zone *z)
+struct fake_dns *auth_zone_start(struct test_net *t, const char *ip, uint16_t port,
+				 struct auth_zone *z)
 {
 	struct fake_dns_params p = {
 		.ip = ip,
 		.port = port,
-		.on_message = rsv_zone_serve,
+		.on_message = auth_zone_serve,
 		.ctx = z,
 	};
 
