@@ -17,9 +17,9 @@
 #include "resolver/findings.h"
 #include "resolver/lookup.h"
 #include "resolver/targets.h"
+#include "resolver/zone.h"
 
-#define RSV_AUDIT_NS_MAX      32
-#define RSV_AUDIT_SERVERS_MAX (RSV_AUDIT_NS_MAX + DNS_CLIENT_SERVERS_MAX + NET_RESOLVERS_MAX)
+#define RSV_AUDIT_SERVERS_MAX (RSV_NS_MAX + DNS_CLIENT_SERVERS_MAX + NET_RESOLVERS_MAX)
 #define RSV_AUDIT_TOTAL_MS    60000
 #define RSV_AUDIT_SETTLE_MS   8000
 #define RSV_AUDIT_SERVER_MS   6000 /* for one server to answer one question */
@@ -86,7 +86,6 @@ struct rsv_server_view {
 	uint32_t serial;
 	int srv_err;        /* as rsv_lookup_result.err */
 	struct rsv_set set; /* with srv_err 0 */
-	double rtt_ms;
 	enum rsv_server_state state;
 };
 
@@ -105,6 +104,7 @@ struct rsv_audit_result {
 	struct dns_name domain;
 	enum rsv_status status;
 	bool has_zone;
+	int zone_err; /* why there is none */
 	struct dns_name zone;
 	struct dns_name primary; /* MNAME; unset without zone */
 	struct rsv_server_view *servers;
@@ -122,7 +122,9 @@ struct rsv_audit_params {
 	struct dns_name domain;
 	const struct dns_server *servers; /* `--server`: asked beside those of the zone. Copied */
 	size_t n_servers;
-	bool skip_resolvers; /* do not audit net->resolvers (they still serve to find the zone) */
+	/** Do not audit net->resolvers; they still serve to find the zone, and are asked where none
+	 * is found. */
+	bool skip_resolvers;
 	/** The complete expected set (`--expect`). Copied. */
 	const struct rsv_expect *expect;
 	size_t n_expect;
@@ -141,7 +143,9 @@ typedef void rsv_audit_done_fn(struct rsv_audit *a, const struct rsv_audit_resul
 struct rsv_audit {
 	void *owner; /* the caller's */
 	/* private */
-	struct rsv_audit_impl *impl;
+	struct rsv_audit_impl *impl; /* gone before done() returns */
+	rsv_audit_done_fn *done;
+	uv_timer_t deadline;
 };
 
 void rsv_audit_start(struct rsv_audit *a, struct net *net, const struct rsv_audit_params *p,
