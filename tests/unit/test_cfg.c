@@ -200,107 +200,95 @@ static void t_defaults_stay(void **state)
 	done();
 }
 
+static const struct {
+	const char *text, *want;
+} mistakes[] = {
+	{ "prot: 5", "1:1 prot: unknown key, did you mean port?\n" },
+	{ "inner: { falg: true }", "1:10 inner.falg: unknown key, did you mean flag?\n" },
+	{ "inner: { whatever: 1 }",
+	  "1:10 inner.whatever: unknown key; allowed here: flag, text\n" },
+	{ "inner: { old: 1 }", "1:10 inner.old: this is gone; use text\n" },
+	{ "port: 1\nport: 2", "2:1 port: given twice; keep one of them\n" },
+	{ "port: 0", "1:7 port: '0' is out of range, 1 to 65535 is allowed\n" },
+	{ "port: 65536", "1:7 port: '65536' is out of range, 1 to 65535 is allowed\n" },
+	{ "port: 99999999999999999999",
+	  "1:7 port: '99999999999999999999' is out of range, 1 to 65535 is allowed\n" },
+	{ "port: 010", "1:7 port: '010' is not a number, 1 to 65535 is allowed\n" },
+	{ "port: 0x10", "1:7 port: '0x10' is not a number, 1 to 65535 is allowed\n" },
+	{ "port: -1", "1:7 port: '-1' is not a number, 1 to 65535 is allowed\n" },
+	{ "port:", "1:6 port: has no value; give one, or leave the key out; allowed: 1 to "
+		   "65535\n" },
+	{ "port: ~", "1:7 port: has no value; give one, or leave the key out; allowed: 1 to "
+		     "65535\n" },
+	{ "port: [1]", "1:7 port: one value is needed here, not a list; allowed: 1 to 65535\n" },
+	{ "wait: 10", "1:7 wait: '10' needs a unit: ms, s, m, h or d; 1s to 1h is allowed\n" },
+	{ "wait: 1500ms", "1:7 wait: '1500ms' is not a multiple of 1s; 1s to 1h is allowed\n" },
+	{ "wait: 2h", "1:7 wait: '2h' is out of range, 1s to 1h is allowed\n" },
+	{ "wait: 0s", "1:7 wait: '0s' is out of range, 1s to 1h is allowed\n" },
+	{ "wait: soon", "1:7 wait: 'soon' is no duration; a whole number with ms, s, m, h "
+			"or d is allowed, 1s to 1h\n" },
+	{ "wait: 99999999999999999999d",
+	  "1:7 wait: '99999999999999999999d' is no duration; a whole number with ms, s, m, "
+	  "h or d is allowed, 1s to 1h\n" },
+	{ "colour: Red", "1:9 colour: 'Red' is not known here, red, green or blue is allowed\n" },
+	{ "mode: 1777", "1:7 mode: '1777' is out of range, up to 0777 is allowed\n" },
+	{ "mode: rw", "1:7 mode: 'rw' is no mode; octal digits such as \"0660\" are "
+		      "allowed\n" },
+	{ "inner: { flag: yes }", "1:16 inner.flag: 'yes' is neither true nor false\n" },
+	{ "inner: { text: 12345678901 }",
+	  "1:16 inner.text: has 11 characters, 1 to 10 are allowed\n" },
+	{ "inner: { text: '' }", "1:16 inner.text: has 0 characters, 1 to 10 are allowed\n" },
+	{ "inner: { text: \"a\\0b\" }",
+	  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
+	  "is allowed\n" },
+	{ "inner: { text: \"a\\nb\" }",
+	  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
+	  "is allowed\n" },
+	{ "inner: 5", "1:8 inner: settings are needed here, such as `flag: ...`\n" },
+	{ "id: a b", "1:5 id: 'a b' is no name of ours; up to 64 letters, digits, '-', '_' "
+		     "and '.' are allowed, a letter or digit first\n" },
+	{ "name: a..b", "1:7 name: 'a..b' is no DNS name; labels of 1 to 63 letters, "
+			"digits, '-' and '_' are allowed, with dots between\n" },
+	{ "name: 192.0.2.1", "1:7 name: '192.0.2.1' looks like an address, a name is needed\n" },
+	{ "name: b\xc3\xbc.example", "1:7 name: 'b\xc3\xbc.example' has letters beyond "
+				     "ASCII, write its xn-- form\n" },
+	{ "host: kms:1688", "1:7 host: 'kms:1688' is neither a name nor an address; no "
+			    "port is allowed here\n" },
+	{ "addr: 192.0.2.1:53",
+	  "1:7 addr: '192.0.2.1:53' has a port, an address alone is allowed\n" },
+	{ "addr: '[::1]:0'", "1:7 addr: '[::1]:0' has a port, an address alone is allowed\n" },
+	{ "addr: kms", "1:7 addr: 'kms' is not an address; IPv4 or IPv6 is allowed, no name\n" },
+	{ "servers: ns:0", "1:10 servers[0]: port 0 is not allowed, 1 to 65535 is\n" },
+	{ "servers: 'ns:'", "1:10 servers[0]: 'ns:' is not allowed; HOST, HOST:PORT or "
+			    "[IPV6]:PORT is\n" },
+	{ "servers: [a, b, A.]", "1:17 servers[2]: 'a' is given twice\n" },
+	{ "servers: []", "1:10 servers: an empty list; give an entry, or leave the key out\n" },
+	{ "servers:", "1:9 servers: a list is needed here: [a, b]\n" },
+	{ "nets: 10.0.0.0/8", "1:7 nets: a list is needed here: [a, b]\n" },
+	{ "nets: [1.0.0.0/8, 2.0.0.0/8, 3.0.0.0/8, 4.0.0.0/8, 5.0.0.0/8]",
+	  "1:7 nets: has 5 entries, 4 are allowed\n" },
+	{ "nets: [10.0.0.1/8]",
+	  "1:8 nets[0]: '10.0.0.1/8' is not a network; ADDRESS/BITS is allowed, with zeros "
+	  "behind the bits, or an address alone\n" },
+	{ "pets: { name: a }", "1:7 pets: a list is needed here: lines that begin with -\n" },
+	{ "pets:\n  - age: 5", "2:5 pets[0].name: is missing: Its name.\n" },
+	{ "pets:\n  - a\n  - b\n  - a, 5", "4:5 pets[2].name: 'a' is given twice\n" },
+	{ "pets: ['a, 1, 2']", "1:8 pets[0]: has too many commas; allowed is name,age\n" },
+	{ "pets: ['a, ']", "1:8 pets[0].age: '' is not a number, 0 to 99 is allowed\n" },
+	{ "pets: [',5']", "1:8 pets[0].name: '' is no name of ours; up to 64 letters, "
+			  "digits, '-', '_' and '.' are allowed, a letter or digit first\n" },
+	{ "? [a]\n: b", "1:3 : a key must be one word\n" },
+};
+
 static void t_each_mistake_has_its_sentence(void **state)
 {
-	static const struct {
-		const char *text, *want;
-	} rows[] = {
-		{ "prot: 5", "1:1 prot: unknown key, did you mean port?\n" },
-		{ "inner: { falg: true }", "1:10 inner.falg: unknown key, did you mean flag?\n" },
-		{ "inner: { whatever: 1 }",
-		  "1:10 inner.whatever: unknown key; allowed here: flag, text\n" },
-		{ "inner: { old: 1 }", "1:10 inner.old: this is gone; use text\n" },
-		{ "port: 1\nport: 2", "2:1 port: given twice; keep one of them\n" },
-		{ "port: 0", "1:7 port: '0' is out of range, 1 to 65535 is allowed\n" },
-		{ "port: 65536", "1:7 port: '65536' is out of range, 1 to 65535 is allowed\n" },
-		{ "port: 99999999999999999999",
-		  "1:7 port: '99999999999999999999' is out of range, 1 to 65535 is allowed\n" },
-		{ "port: 010", "1:7 port: '010' is not a number, 1 to 65535 is allowed\n" },
-		{ "port: 0x10", "1:7 port: '0x10' is not a number, 1 to 65535 is allowed\n" },
-		{ "port: -1", "1:7 port: '-1' is not a number, 1 to 65535 is allowed\n" },
-		{ "port:", "1:6 port: has no value; give one, or leave the key out; allowed: 1 to "
-			   "65535\n" },
-		{ "port: ~",
-		  "1:7 port: has no value; give one, or leave the key out; allowed: 1 to "
-		  "65535\n" },
-		{ "port: [1]",
-		  "1:7 port: one value is needed here, not a list; allowed: 1 to 65535\n" },
-		{ "wait: 10",
-		  "1:7 wait: '10' needs a unit: ms, s, m, h or d; 1s to 1h is allowed\n" },
-		{ "wait: 1500ms",
-		  "1:7 wait: '1500ms' is not a multiple of 1s; 1s to 1h is allowed\n" },
-		{ "wait: 2h", "1:7 wait: '2h' is out of range, 1s to 1h is allowed\n" },
-		{ "wait: 0s", "1:7 wait: '0s' is out of range, 1s to 1h is allowed\n" },
-		{ "wait: soon", "1:7 wait: 'soon' is no duration; a whole number with ms, s, m, h "
-				"or d is allowed, 1s to 1h\n" },
-		{ "wait: 99999999999999999999d",
-		  "1:7 wait: '99999999999999999999d' is no duration; a whole number with ms, s, m, "
-		  "h or d is allowed, 1s to 1h\n" },
-		{ "colour: Red",
-		  "1:9 colour: 'Red' is not known here, red, green or blue is allowed\n" },
-		{ "mode: 1777", "1:7 mode: '1777' is out of range, up to 0777 is allowed\n" },
-		{ "mode: rw", "1:7 mode: 'rw' is no mode; octal digits such as \"0660\" are "
-			      "allowed\n" },
-		{ "inner: { flag: yes }", "1:16 inner.flag: 'yes' is neither true nor false\n" },
-		{ "inner: { text: 12345678901 }",
-		  "1:16 inner.text: has 11 characters, 1 to 10 are allowed\n" },
-		{ "inner: { text: '' }",
-		  "1:16 inner.text: has 0 characters, 1 to 10 are allowed\n" },
-		{ "inner: { text: \"a\\0b\" }",
-		  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
-		  "is allowed\n" },
-		{ "inner: { text: \"a\\nb\" }",
-		  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
-		  "is allowed\n" },
-		{ "inner: 5", "1:8 inner: settings are needed here, such as `flag: ...`\n" },
-		{ "id: a b", "1:5 id: 'a b' is no name of ours; up to 64 letters, digits, '-', '_' "
-			     "and '.' are allowed, a letter or digit first\n" },
-		{ "name: a..b", "1:7 name: 'a..b' is no DNS name; labels of 1 to 63 letters, "
-				"digits, '-' and '_' are allowed, with dots between\n" },
-		{ "name: 192.0.2.1",
-		  "1:7 name: '192.0.2.1' looks like an address, a name is needed\n" },
-		{ "name: b\xc3\xbc.example", "1:7 name: 'b\xc3\xbc.example' has letters beyond "
-					     "ASCII, write its xn-- form\n" },
-		{ "host: kms:1688", "1:7 host: 'kms:1688' is neither a name nor an address; no "
-				    "port is allowed here\n" },
-		{ "addr: 192.0.2.1:53",
-		  "1:7 addr: '192.0.2.1:53' has a port, an address alone is allowed\n" },
-		{ "addr: '[::1]:0'",
-		  "1:7 addr: '[::1]:0' has a port, an address alone is allowed\n" },
-		{ "addr: kms",
-		  "1:7 addr: 'kms' is not an address; IPv4 or IPv6 is allowed, no name\n" },
-		{ "servers: ns:0", "1:10 servers[0]: port 0 is not allowed, 1 to 65535 is\n" },
-		{ "servers: 'ns:'", "1:10 servers[0]: 'ns:' is not allowed; HOST, HOST:PORT or "
-				    "[IPV6]:PORT is\n" },
-		{ "servers: [a, b, A.]", "1:17 servers[2]: 'a' is given twice\n" },
-		{ "servers: []",
-		  "1:10 servers: an empty list; give an entry, or leave the key out\n" },
-		{ "servers:", "1:9 servers: a list is needed here: [a, b]\n" },
-		{ "nets: 10.0.0.0/8", "1:7 nets: a list is needed here: [a, b]\n" },
-		{ "nets: [1.0.0.0/8, 2.0.0.0/8, 3.0.0.0/8, 4.0.0.0/8, 5.0.0.0/8]",
-		  "1:7 nets: has 5 entries, 4 are allowed\n" },
-		{ "nets: [10.0.0.1/8]",
-		  "1:8 nets[0]: '10.0.0.1/8' is not a network; ADDRESS/BITS is allowed, with zeros "
-		  "behind the bits, or an address alone\n" },
-		{ "pets: { name: a }",
-		  "1:7 pets: a list is needed here: lines that begin with -\n" },
-		{ "pets:\n  - age: 5", "2:5 pets[0].name: is missing: Its name.\n" },
-		{ "pets:\n  - a\n  - b\n  - a, 5", "4:5 pets[2].name: 'a' is given twice\n" },
-		{ "pets: ['a, 1, 2']", "1:8 pets[0]: has too many commas; allowed is name,age\n" },
-		{ "pets: ['a, ']", "1:8 pets[0].age: '' is not a number, 0 to 99 is allowed\n" },
-		{ "pets: [',5']",
-		  "1:8 pets[0].name: '' is no name of ours; up to 64 letters, "
-		  "digits, '-', '_' and '.' are allowed, a letter or digit first\n" },
-		{ "? [a]\n: b", "1:3 : a key must be one word\n" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(read_str(rows[i].text), 0);
-		assert_string_equal(f.seen.text, rows[i].want);
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		assert_int_equal(read_str(mistakes[i].text), 0);
+		assert_string_equal(f.seen.text, mistakes[i].want);
 		assert_int_equal(f.cfg.n_errors, 1);
 		/* what was wrong keeps its default */
-		assert_int_equal(f.t.port, strncmp(rows[i].text, "port: 1\n", 8) == 0 ? 1 : 53);
+		assert_int_equal(f.t.port, strncmp(mistakes[i].text, "port: 1\n", 8) == 0 ? 1 : 53);
 		done();
 	}
 }

@@ -235,111 +235,109 @@ static void t_what_depends_on_the_mode(void **state)
 	"service: { mode: relay }\n"                                                               \
 	"relay: { upstreams: [{ name: w, address: kms.corp.example }] }\n"
 
+static const struct {
+	const char *text, *want;
+} contradictions[] = {
+	/* an unknown key, as the documentation shows it */
+	{ "publish:\n  tll: 5\n", "k.yaml:2:3: publish.tll: unknown key, did you mean ttl?" },
+	/* the service and what is published */
+	{ NODE "service: { mode: lab }\npublish:\n  domains:\n    - corp.example\n",
+	  "k.yaml:5:7: publish.domains[0].domain: `local` is published here and "
+	  "service.mode is "
+	  "lab, which refuses Windows for good; for a lab domain add `lab: true`, else "
+	  "leave `local` out of the hosts" },
+	{ NODE "hosts: [{ name: local }]\npublish:\n  domains:\n    - corp.example\n",
+	  "k.yaml:5:7: publish.domains[0].domain: `local` is published here, but "
+	  "service.mode is "
+	  "off: clients would find nothing; set the mode, or leave `local` out of the "
+	  "hosts" },
+	{ NODE "publish: { domains: [a.example] }\n",
+	  "k.yaml:2:21: publish.domains: there is no host to publish; give `hosts`, or set "
+	  "service.mode" },
+	{ NODE "service: { mode: relay }\n",
+	  "k.yaml:1:1: relay.upstreams: service.mode is relay, which needs at least one "
+	  "upstream: a licensed KMS host" },
+	{ "relay: { pool: { min: 20, max: 10 } }\n",
+	  "k.yaml:1:23: relay.pool.min: 20 is more than relay.pool.max, which is 10" },
+	/* names */
+	{ "node: { target: kms1 }\n",
+	  "k.yaml:1:17: node.target: 'kms1' has no dot; a full name such as "
+	  "kms1.corp.example is needed" },
+	{ "hosts: [{ name: a, target: kms }]\n",
+	  "k.yaml:1:28: hosts[0].target: 'kms' has no dot; a full name such as "
+	  "kms.corp.example is needed" },
+	{ "hosts:\n  - { name: a }\n",
+	  "k.yaml:2:5: hosts[0].target: is missing: the name that the SRV record of 'a' "
+	  "points to" },
+	{ "hosts: [{ name: a, target: 192.0.2.1 }]\n",
+	  "k.yaml:1:28: hosts[0].target: '192.0.2.1' looks like an address, a name is "
+	  "needed" },
+	{ NODE RELAY "hosts: [{ name: local, target: other.corp.example }]\n",
+	  "k.yaml:4:32: hosts[0].target: the target of `local` is node.target "
+	  "(kms1.corp.example); change that, and leave this out" },
+	/* handles */
+	{ OFFICE "publish:\n  domains:\n    - { domain: a.example, key: crop }\n",
+	  "k.yaml:4:33: publish.domains[0].key: no key has the name 'crop'; `keys` has: "
+	  "none" },
+	{ OFFICE "keys: [{ name: corp, file: f }, { name: b, file: g }]\npublish:\n"
+		 "  domains:\n    - { domain: a.example, key: crop }\n",
+	  "k.yaml:5:33: publish.domains[0].key: no key has the name 'crop'; `keys` has: "
+	  "corp, b" },
+	{ OFFICE "publish: { domains: [{ domain: a.example, hosts: [offic] }] }\n",
+	  "k.yaml:2:51: publish.domains[0].hosts[0]: no host has the name 'offic'; `hosts` "
+	  "has: office" },
+	{ OFFICE "publish: { domains: [{ domain: a.example, hosts: [office, office] }] }\n",
+	  "k.yaml:2:59: publish.domains[0].hosts[1]: 'office' is given twice" },
+	/* domains */
+	{ OFFICE "publish:\n  domains:\n    - a.example\n    - b.example\n    - A.Example.\n",
+	  "k.yaml:6:7: publish.domains[2].domain: a.example is already in line 4" },
+	{ OFFICE "publish:\n  domains:\n    - { domain: a.example, view: x, key: k }\n"
+		 "    - { domain: a.example, view: x }\nkeys: [{ name: k, file: f }]\n",
+	  "k.yaml:5:17: publish.domains[1].domain: a.example in view x is already in line "
+	  "4" },
+	{ OFFICE "publish:\n  domains:\n    - { domain: a.example, view: x }\n"
+		 "    - a.example\n",
+	  "k.yaml:5:7: publish.domains[1].domain: has the same server, key and source as "
+	  "a.example in line 4: the server would show both the same view, since it chooses "
+	  "by key or source" },
+	{ OFFICE "publish: { domains: [_vlmcs._tcp.a.example] }\n",
+	  "k.yaml:2:22: publish.domains[0].domain: give the domain alone: a.example; "
+	  "_vlmcs._tcp. is put in front of it" },
+	{ OFFICE "publish:\n  domains:\n    - a.example, 10\n",
+	  "k.yaml:4:7: publish.domains[0].priority: is for `local`, which is not published "
+	  "here; give it under `hosts`" },
+	{ "hosts: [{ name: a, target: k.x.example }, { name: b, target: K.x.example }]\n"
+	  "publish:\n  domains:\n    - a.example\n",
+	  "k.yaml:4:7: publish.domains[0].domain: the hosts 'a' and 'b' both mean "
+	  "k.x.example "
+	  "port "
+	  "1688; publish one of them here" },
+	{ "publish: { source: [192.0.2.1, 192.0.2.2] }\n",
+	  "k.yaml:1:32: publish.source[1]: a second address of the same family; one IPv4 "
+	  "and one IPv6 address are allowed" },
+	{ "publish: { source: \"192.0.2.1:53\" }\n",
+	  "k.yaml:1:20: publish.source[0]: '192.0.2.1:53' has a port, an address alone is "
+	  "allowed" },
+	/* what must not be here */
+	{ "keys: [{ name: k, file: f, secret: c2VjcmV0 }]\n",
+	  "k.yaml:1:28: keys[0].secret: no secret may stand in this file; `file` names a "
+	  "BIND key file with mode 0600" },
+	{ "lab: { activation_interval: 5m }\n",
+	  "k.yaml:1:29: lab.activation_interval: '5m' is out of range, 15m to 30d is "
+	  "allowed" },
+	{ "", "k.yaml:1:1: the file is empty; it needs at least one setting" },
+};
+
 static void t_errors_between_settings(void **state)
 {
-	static const struct {
-		const char *text, *want;
-	} rows[] = {
-		/* an unknown key, as the documentation shows it */
-		{ "publish:\n  tll: 5\n",
-		  "k.yaml:2:3: publish.tll: unknown key, did you mean ttl?" },
-		/* the service and what is published */
-		{ NODE "service: { mode: lab }\npublish:\n  domains:\n    - corp.example\n",
-		  "k.yaml:5:7: publish.domains[0].domain: `local` is published here and "
-		  "service.mode is "
-		  "lab, which refuses Windows for good; for a lab domain add `lab: true`, else "
-		  "leave `local` out of the hosts" },
-		{ NODE "hosts: [{ name: local }]\npublish:\n  domains:\n    - corp.example\n",
-		  "k.yaml:5:7: publish.domains[0].domain: `local` is published here, but "
-		  "service.mode is "
-		  "off: clients would find nothing; set the mode, or leave `local` out of the "
-		  "hosts" },
-		{ NODE "publish: { domains: [a.example] }\n",
-		  "k.yaml:2:21: publish.domains: there is no host to publish; give `hosts`, or set "
-		  "service.mode" },
-		{ NODE "service: { mode: relay }\n",
-		  "k.yaml:1:1: relay.upstreams: service.mode is relay, which needs at least one "
-		  "upstream: a licensed KMS host" },
-		{ "relay: { pool: { min: 20, max: 10 } }\n",
-		  "k.yaml:1:23: relay.pool.min: 20 is more than relay.pool.max, which is 10" },
-		/* names */
-		{ "node: { target: kms1 }\n",
-		  "k.yaml:1:17: node.target: 'kms1' has no dot; a full name such as "
-		  "kms1.corp.example is needed" },
-		{ "hosts: [{ name: a, target: kms }]\n",
-		  "k.yaml:1:28: hosts[0].target: 'kms' has no dot; a full name such as "
-		  "kms.corp.example is needed" },
-		{ "hosts:\n  - { name: a }\n",
-		  "k.yaml:2:5: hosts[0].target: is missing: the name that the SRV record of 'a' "
-		  "points to" },
-		{ "hosts: [{ name: a, target: 192.0.2.1 }]\n",
-		  "k.yaml:1:28: hosts[0].target: '192.0.2.1' looks like an address, a name is "
-		  "needed" },
-		{ NODE RELAY "hosts: [{ name: local, target: other.corp.example }]\n",
-		  "k.yaml:4:32: hosts[0].target: the target of `local` is node.target "
-		  "(kms1.corp.example); change that, and leave this out" },
-		/* handles */
-		{ OFFICE "publish:\n  domains:\n    - { domain: a.example, key: crop }\n",
-		  "k.yaml:4:33: publish.domains[0].key: no key has the name 'crop'; `keys` has: "
-		  "none" },
-		{ OFFICE "keys: [{ name: corp, file: f }, { name: b, file: g }]\npublish:\n"
-			 "  domains:\n    - { domain: a.example, key: crop }\n",
-		  "k.yaml:5:33: publish.domains[0].key: no key has the name 'crop'; `keys` has: "
-		  "corp, b" },
-		{ OFFICE "publish: { domains: [{ domain: a.example, hosts: [offic] }] }\n",
-		  "k.yaml:2:51: publish.domains[0].hosts[0]: no host has the name 'offic'; `hosts` "
-		  "has: office" },
-		{ OFFICE "publish: { domains: [{ domain: a.example, hosts: [office, office] }] }\n",
-		  "k.yaml:2:59: publish.domains[0].hosts[1]: 'office' is given twice" },
-		/* domains */
-		{ OFFICE
-		  "publish:\n  domains:\n    - a.example\n    - b.example\n    - A.Example.\n",
-		  "k.yaml:6:7: publish.domains[2].domain: a.example is already in line 4" },
-		{ OFFICE "publish:\n  domains:\n    - { domain: a.example, view: x, key: k }\n"
-			 "    - { domain: a.example, view: x }\nkeys: [{ name: k, file: f }]\n",
-		  "k.yaml:5:17: publish.domains[1].domain: a.example in view x is already in line "
-		  "4" },
-		{ OFFICE "publish:\n  domains:\n    - { domain: a.example, view: x }\n"
-			 "    - a.example\n",
-		  "k.yaml:5:7: publish.domains[1].domain: has the same server, key and source as "
-		  "a.example in line 4: the server would show both the same view, since it chooses "
-		  "by key or source" },
-		{ OFFICE "publish: { domains: [_vlmcs._tcp.a.example] }\n",
-		  "k.yaml:2:22: publish.domains[0].domain: give the domain alone: a.example; "
-		  "_vlmcs._tcp. is put in front of it" },
-		{ OFFICE "publish:\n  domains:\n    - a.example, 10\n",
-		  "k.yaml:4:7: publish.domains[0].priority: is for `local`, which is not published "
-		  "here; give it under `hosts`" },
-		{ "hosts: [{ name: a, target: k.x.example }, { name: b, target: K.x.example }]\n"
-		  "publish:\n  domains:\n    - a.example\n",
-		  "k.yaml:4:7: publish.domains[0].domain: the hosts 'a' and 'b' both mean "
-		  "k.x.example "
-		  "port "
-		  "1688; publish one of them here" },
-		{ "publish: { source: [192.0.2.1, 192.0.2.2] }\n",
-		  "k.yaml:1:32: publish.source[1]: a second address of the same family; one IPv4 "
-		  "and one IPv6 address are allowed" },
-		{ "publish: { source: \"192.0.2.1:53\" }\n",
-		  "k.yaml:1:20: publish.source[0]: '192.0.2.1:53' has a port, an address alone is "
-		  "allowed" },
-		/* what must not be here */
-		{ "keys: [{ name: k, file: f, secret: c2VjcmV0 }]\n",
-		  "k.yaml:1:28: keys[0].secret: no secret may stand in this file; `file` names a "
-		  "BIND key file with mode 0600" },
-		{ "lab: { activation_interval: 5m }\n",
-		  "k.yaml:1:29: lab.activation_interval: '5m' is out of range, 15m to 30d is "
-		  "allowed" },
-		{ "", "k.yaml:1:1: the file is empty; it needs at least one setting" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(parse(rows[i].text), ERR_CONFIG);
+	for (size_t i = 0; i < sizeof(contradictions) / sizeof(contradictions[0]); i++) {
+		assert_int_equal(parse(contradictions[i].text), ERR_CONFIG);
 		assert_null(c);
 		if (errs.n_errors != 1)
 			print_messages();
 		assert_int_equal(errs.n_errors, 1);
-		assert_string_equal(errs.errors[0].text, rows[i].want);
+		assert_string_equal(errs.errors[0].text, contradictions[i].want);
 		done();
 	}
 }
