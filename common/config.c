@@ -13,7 +13,9 @@
 #define MSG_MAX 2048 /* bytes of a line, with the name of the file */
 
 _Static_assert(CONFIG_MSGS_MAX >= CFG_ERRORS_MAX, "what the engine places must fit");
-_Static_assert(CONFIG_SIZE_MAX == CFG_SIZE_MAX, "one limit");
+#if CONFIG_SIZE_MAX != CFG_SIZE_MAX
+#error "one limit"
+#endif
 
 /* ---- messages ---- */
 

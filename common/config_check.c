@@ -264,14 +264,14 @@ static void check_duplicates(const struct config *c, struct cfg *cfg)
 	for (size_t i = 0; i < p->n_domains; i++)
 		if (p->domains[i].domain != NULL)
 			d[n++] = &p->domains[i];
-	qsort(d, n, sizeof(*d), by_view);
+	qsort(d, n, sizeof(const struct config_domain *), by_view);
 	for (size_t i = 1; i < n; i++)
 		if (strcmp(d[i]->domain, d[i - 1]->domain) == 0 &&
 		    strcmp(d[i]->view, d[i - 1]->view) == 0)
 			cfg_complain(cfg, false, &d[i]->domain, "%s%s%s is already in line %u",
 				     d[i]->domain, d[i]->view[0] != '\0' ? " in view " : "",
 				     d[i]->view, d[i - 1]->line);
-	qsort(d, n, sizeof(*d), by_reach);
+	qsort(d, n, sizeof(const struct config_domain *), by_reach);
 	for (size_t i = 1; i < n; i++)
 		if (compare_reach(d[i], d[i - 1]) == 0 && strcmp(d[i]->view, d[i - 1]->view) != 0)
 			cfg_complain(
