@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from kblib.bind import Named  # noqa: E402
+from kblib.kms_host import KmsHost  # noqa: E402
 from kblib.loopback import Loopback  # noqa: E402
 from kblib.program import Daemon, run_program  # noqa: E402
 from kblib.tap import Tap  # noqa: E402
@@ -87,6 +88,18 @@ def tap(loopback, started):
         relay.name = f"tap before {server.name}"
         started.append(relay)
         return relay
+
+    return start
+
+
+@pytest.fixture
+def kms_host(loopback, started):
+    """kms_host() opens a port that answers an RPC bind as a KMS host does; kms_host("nak") does not."""
+
+    def start(behaviour="up", **how):
+        host = KmsHost(how.pop("address", None) or loopback.address(), behaviour, **how)
+        started.append(host)
+        return host
 
     return start
 

@@ -1,0 +1,176 @@
+"""`kmsbeacon discover` against a real named: what a Windows client would do, and what it would show."""
+
+import json
+
+import pytest
+
+from kblib.bind import Zone, zone_text
+from kblib.loopback import free_port
+
+CORP, DEPT = "corp.test", "dept.test"
+
+
+@pytest.fixture
+def zone(named, loopback):
+    """zone(name=[lines]) starts a server with these zones, of these lines."""
+
+    def start(**zones):
+        address = loopback.address()
+        texts = {f"{name}.test": zone_text(f"{name}.test", [("ns1", address)], lines) for name, lines in zones.items()}
+        return named("ns1", address=address, zones=[Zone(name, text) for name, text in texts.items()])
+
+    return start
+
+
+def srv(host, priority=0, weight=0, name="kms1"):
+    port = host if isinstance(host, int) else host.port
+    return f"_vlmcs._tcp SRV {priority} {weight} {port} {name}"
+
+
+def discover(kb, server, *args, code=0, domains=(CORP,)):
+    words = [w for d in domains for w in ("--domain", d)]
+    r = kb("discover", "--json", *words, "--server", f"{server.address}:{server.port}", *args)
+    assert r.code == code, r
+    return r.json
+
+
+def test_lowest_priority_is_selected(kb, zone, kms_host):
+    first, second = kms_host(), kms_host()
+    server = zone(corp=[
+        srv(second, 10, 0, "kms2"), srv(first, 0, 0, "KMS1"), f"kms1 A {first.address}", f"kms2 A {second.address}",
+    ])
+    report = discover(kb, server)
+    assert report["selected"] == {
+        "target": "kms1.corp.test", "port": first.port, "address": first.address, "source": "dns",
+    }
+    assert report["result"]["code"] == "0x00000000"
+    assert report["domains"] == [CORP] and report["profile"] == "modern"
+    assert [c["target"] for c in report["candidates"]] == ["kms1.corp.test", "kms2.corp.test"]
+    assert [c["probability"] for c in report["candidates"]] == [1.0, 0.0]
+    assert report["candidates"][0]["probe"]["state"] == "up"
+    assert report["candidates"][1]["probe"] is None and report["candidates"][1]["addresses"] == [second.address]
+    assert report["queries"][0] == report["queries"][0] | {
+        "name": "_vlmcs._tcp.corp.test", "type": "SRV", "server": f"{server.address}:{server.port}",
+        "rcode": "NOERROR", "answers": 2, "tcp": False,
+    }
+    assert (first.binds, second.binds) == (1, 0)
+
+
+def test_next_host_when_the_first_is_down(kb, zone, kms_host, loopback):
+    naked, mailer, good = kms_host("no-interface"), kms_host("text"), kms_host()
+    dead = loopback.address()
+    closed = free_port(dead, udp=False)
+    server = zone(corp=[
+        srv(closed, 0, 0, "gone"), srv(naked, 1, 0, "rpc"), srv(mailer, 2, 0, "mail"), srv(good, 3, 0, "good"),
+        f"gone A {dead}", f"rpc A {naked.address}", f"mail A {mailer.address}", f"good A {good.address}",
+    ])
+    report = discover(kb, server)
+    assert report["selected"]["target"] == "good.corp.test"
+    states = [c["probe"]["state"] for c in report["candidates"]]
+    assert states == ["refused", "no-kms-interface", "not-rpc", "up"]
+
+
+def test_all_hosts_down(kb, zone, loopback):
+    dead = loopback.address()
+    server = zone(corp=[srv(free_port(dead, udp=False)), f"kms1 A {dead}"])
+    report = discover(kb, server, code=1)
+    assert report["selected"] is None and report["result"]["code"] == "0xC004F074"
+
+
+def test_without_probe_the_first_candidate(kb, zone, loopback):
+    dead = loopback.address()
+    server = zone(corp=[srv(1688), f"kms1 A {dead}"])
+    report = discover(kb, server, "--probe", "none")
+    assert report["selected"]["address"] == dead
+    assert report["candidates"][0]["probe"] is None
+
+
+@pytest.mark.parametrize("lines, hresult, rcode", [
+    ([], "0x8007232B", "NXDOMAIN"),
+    (['_vlmcs._tcp TXT "no SRV here"'], "0x8007251D", "NOERROR"),
+    (["_vlmcs._tcp SRV 0 0 0 ."], "0x8007251D", "NOERROR"),
+])
+def test_no_record(kb, zone, lines, hresult, rcode):
+    report = discover(kb, zone(corp=lines), code=1)
+    assert report["result"]["code"] == hresult
+    assert report["queries"][0]["rcode"] == rcode
+    assert report["candidates"] == [] and report["selected"] is None
+
+
+def test_no_server(kb, loopback):
+    address = loopback.address()
+    r = kb("discover", "--json", "--domain", CORP, "--server", f"{address}:{loopback.port}")
+    assert r.code == 1 and r.json["result"]["code"] == "0x8007232A"
+    assert r.json["queries"][0]["rcode"] is None
+
+
+def test_suffixes_in_order(kb, zone, kms_host):
+    host = kms_host()
+    server = zone(corp=[], dept=[srv(host), f"kms1 A {host.address}"])
+    report = discover(kb, server, domains=(CORP, DEPT))
+    assert report["selected"]["target"] == "kms1.dept.test"
+    asked = [q["name"] for q in report["queries"] if q["type"] == "SRV"]
+    assert asked == ["_vlmcs._tcp.corp.test", "_vlmcs._tcp.dept.test"]
+
+
+def test_cached_host_without_dns(kb, zone, kms_host, tmp_path):
+    host = kms_host()
+    server = zone(corp=[srv(host), f"kms1 A {host.address}"])
+    cache = tmp_path / "cache.json"
+    assert discover(kb, server, "--cache", cache)["selected"]["source"] == "dns"
+    assert json.loads(cache.read_text())["host"]["name"] == "kms1.corp.test"
+    assert cache.stat().st_mode & 0o777 == 0o600
+    server.stop()
+    report = discover(kb, server, "--cache", cache)
+    assert report["selected"]["source"] == "cache" and report["queries"] == []
+    host.stop()
+    report = discover(kb, server, "--cache", cache, code=1)  # back to DNS, which is gone
+    assert report["result"]["code"] == "0x8007232A"
+    assert json.loads(cache.read_text())["host"]["name"] == "kms1.corp.test"  # S08: and yet it stays
+
+
+def test_damaged_cache_is_named_and_replaced(kb, zone, kms_host, tmp_path):
+    host = kms_host()
+    server = zone(corp=[srv(host), f"kms1 A {host.address}"])
+    cache = tmp_path / "cache.json"
+    cache.write_text("{broken")
+    r = kb("discover", "--json", "--domain", CORP, "--server", f"{server.address}:{server.port}", "--cache", cache)
+    assert r.code == 0 and str(cache) in r.err
+    assert json.loads(cache.read_text())["host"]["port"] == host.port
+
+
+def test_same_seed_same_order(kb, zone):
+    lines = [srv(1688, 0, w, f"k{w}") for w in range(8)] + [f"k{w} A 127.0.0.1" for w in range(8)]
+    server = zone(corp=lines)
+    order = lambda *a: [c["target"] for c in discover(kb, server, "--probe", "none", *a)["candidates"]]
+    one = order("--seed", "1")
+    assert one == order("--seed", "1")
+    assert any(order("--seed", str(n)) != one for n in range(2, 6))
+    assert sorted(order("--seed", "1", "--profile", "vista")) == sorted(one)
+
+
+def test_more_records_than_a_datagram_holds(kb, zone):
+    """S06: sixty records come over TCP."""
+    lines = [srv(1688, 0, 0, f"a-rather-long-host-name-{n}") for n in range(60)]
+    report = discover(kb, zone(corp=[*lines, "a-rather-long-host-name-7 A 127.0.0.1"]), "--probe", "none")
+    assert len(report["candidates"]) == 60
+    assert report["queries"][0]["answers"] == 60 and report["queries"][0]["tcp"]
+    assert report["selected"]["target"] == "a-rather-long-host-name-7.corp.test"
+
+
+def test_alias_before_the_records(kb, zone, kms_host):
+    """S05: the name is a CNAME into another zone."""
+    host = kms_host()
+    server = zone(corp=["_vlmcs._tcp CNAME kms.dept.test."], dept=[
+        f"kms SRV 0 0 {host.port} kms1", f"kms1 A {host.address}",
+    ])
+    assert discover(kb, server)["selected"]["target"] == "kms1.dept.test"
+
+
+def test_explanation_for_people(kb, zone, kms_host):
+    host = kms_host()
+    server = zone(corp=[srv(host), f"kms1 A {host.address}"])
+    r = kb("discover", "--explain", "--domain", CORP, "--server", f"{server.address}:{server.port}")
+    assert r.code == 0
+    for words in ("kms1.corp.test", "priority", "_vlmcs._tcp.corp.test", "suffix", "probe", "select"):
+        assert words in r.out, words
