@@ -271,8 +271,9 @@ static void say_block(const struct pub_failure *f, struct pub_verdict *v)
 		return;
 	case PUB_BLOCK_TARGET:
 		say(v,
-		    "no record can be published at %s, because no target passed its checks: see "
-		    "the findings",
+		    "a target did not pass its checks, so its record is not published at %s: see "
+		    "the "
+		    "findings",
 		    f->owner);
 		return;
 	case PUB_BLOCK_ALIAS_LOOP:

@@ -128,6 +128,13 @@ void *pub_index_remove(struct pub_index *ix, const struct pub_key *k)
 	return value;
 }
 
+void pub_index_each(const struct pub_index *ix, void (*fn)(void *value))
+{
+	for (size_t i = 0; i < ix->n_slots; i++)
+		for (const struct pub_index_entry *e = ix->slots[i]; e != NULL; e = e->next)
+			fn(e->value);
+}
+
 void pub_index_done(struct pub_index *ix)
 {
 	for (size_t i = 0; i < ix->n_slots; i++) {

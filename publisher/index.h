@@ -34,6 +34,8 @@ void *pub_index_get(const struct pub_index *ix, const struct pub_key *k);
 int pub_index_put(struct pub_index *ix, const struct pub_key *k, void *value);
 /** @return the value that is gone from the table; NULL where there was none. */
 void *pub_index_remove(struct pub_index *ix, const struct pub_key *k);
+/** @p fn for each value. */
+void pub_index_each(const struct pub_index *ix, void (*fn)(void *value));
 void pub_index_done(struct pub_index *ix);
 
 #endif
