@@ -22,6 +22,9 @@ struct pub_engine_params {
 	struct pub_targets *targets;     /* a reference is taken */
 	uint32_t refresh_ms;
 	bool withdraw_on_stop;
+	/** Each target whose check ended, for events and counters; may be NULL. */
+	void (*result)(void *ctx, const struct pub_result *r);
+	void *result_ctx;
 };
 
 /** 0 or ERR_NOMEM. Nothing runs before pub_engine_start(). */

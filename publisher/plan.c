@@ -69,6 +69,25 @@ static enum pub_health_state health(const struct planner *p, const struct dns_sr
 	return h == NULL ? PUB_HEALTH_UP : h->state(h->ctx, &srv->target, srv->port);
 }
 
+/* Rows change while the plan is carried out, so it has copies of their texts. */
+static const char *rec_host(const struct planner *p, const struct pub_rec *rec)
+{
+	return p->out->hosts[rec - p->in->ours->recs];
+}
+
+static void copy_hosts(struct planner *p)
+{
+	struct pub_plan *out = p->out;
+
+	for (; out->n_hosts < (p->in->ours != NULL ? p->in->ours->n_recs : 0); out->n_hosts++) {
+		out->hosts[out->n_hosts] = strdup(p->in->ours->recs[out->n_hosts].host);
+		if (out->hosts[out->n_hosts] == NULL) {
+			p->err = ERR_NOMEM;
+			return;
+		}
+	}
+}
+
 static const char *srv_text(const struct dns_srv *srv, char buf[DNS_SRV_TEXT_MAX])
 {
 	return dns_srv_format(srv, buf);
@@ -146,7 +165,7 @@ static enum pub_class classify_returned(struct planner *p, size_t i, const struc
 	if (returns < PUB_RETURNS_MAX)
 		return PUB_CLASS_OURS;
 	finding(p, PUB_F_ANOTHER_PUBLISHER, srv, "was withdrawn here and came back twice");
-	mark_now(p, srv, rec->host, PUB_REC_WITHDRAWN, returns);
+	mark_now(p, srv, rec_host(p, rec), PUB_REC_WITHDRAWN, returns);
 	return PUB_CLASS_FOREIGN;
 }
 
@@ -196,7 +215,7 @@ static const char *host_of(const struct planner *p, size_t i)
 {
 	if (p->seen_wanted[i] != NONE)
 		return p->in->wanted[p->seen_wanted[i]].host;
-	return p->recs[i] != NULL ? p->recs[i]->host : "";
+	return p->recs[i] != NULL ? rec_host(p, p->recs[i]) : "";
 }
 
 static bool is_meant(const struct planner *p, size_t i)
@@ -421,9 +440,9 @@ static void mark_unseen(struct planner *p, const struct pub_rec *rec)
 	if (rec->state == PUB_REC_WITHDRAWN && w != NONE)
 		return; /* goes on being watched */
 	if (rec->state == PUB_REC_INTENT_DELETE && w != NONE && p->in->remember)
-		mark_now(p, &rec->srv, rec->host, PUB_REC_WITHDRAWN, rec->returns);
+		mark_now(p, &rec->srv, rec_host(p, rec), PUB_REC_WITHDRAWN, rec->returns);
 	else
-		mark_now(p, &rec->srv, rec->host, PUB_REC_NONE, 0);
+		mark_now(p, &rec->srv, rec_host(p, rec), PUB_REC_NONE, 0);
 }
 
 static void make_marks(struct planner *p)
@@ -505,6 +524,9 @@ int pub_plan_make(const struct pub_plan_in *in, struct pub_plan *ret)
 	ret->marks = zeroed(&p, 4 * all, sizeof(*ret->marks));
 	ret->present = zeroed(&p, in->n_wanted, sizeof(*ret->present));
 	ret->absent = zeroed(&p, in->n_seen, sizeof(*ret->absent));
+	ret->hosts = zeroed(&p, n_recs, sizeof(*ret->hosts));
+	if (p.err == ERR_OK)
+		copy_hosts(&p);
 	if (p.err == ERR_OK)
 		run(&p);
 	free(p.want);
@@ -522,6 +544,9 @@ void pub_plan_done(struct pub_plan *p)
 	free(p->marks);
 	free(p->present);
 	free(p->absent);
+	for (size_t i = 0; i < p->n_hosts; i++)
+		free(p->hosts[i]);
+	free(p->hosts);
 	pub_findings_done(&p->findings);
 	memset(p, 0, sizeof(*p));
 }

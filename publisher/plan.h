@@ -75,7 +75,7 @@ enum pub_mark_when {
 struct pub_mark {
 	enum pub_mark_when when;
 	struct dns_srv srv;
-	const char *host; /* borrowed from the input */
+	const char *host; /* as of a change */
 	enum pub_rec_state state;
 	unsigned returns;
 };
@@ -97,6 +97,9 @@ struct pub_plan {
 	bool blocked_by_dot;
 	size_t n_bad; /* wanted records left out because of PUB_WANT_BAD */
 	struct pub_findings findings;
+	/* private */
+	char **hosts; /* copies of the rows' */
+	size_t n_hosts;
 };
 
 /** 0, ERR_LIMIT (more than PUB_CHANGES_MAX or PUB_SEEN_MAX), ERR_NOMEM. pub_plan_done() in any

@@ -24,6 +24,7 @@
 #include "publisher/zone.h"
 
 #define PUB_UPDATES_PER_SERVER 32  /* named drops above its update-quota of 100 */
+#define PUB_WAVE_WAIT_MS       200 /* a planned target waits so long for others to join it */
 #define PUB_ACTIVE_MAX         128 /* targets that ask something at the same time */
 #define PUB_TIMEOUT_MS         60000
 
@@ -58,6 +59,7 @@ struct pub_reconcile_params {
 };
 
 struct pub_reconcile;
+struct pub_run;
 /** @p err: 0 (also when targets failed: see each), ERR_CANCELED, ERR_NOMEM. Results are borrowed
  * during the call, in the order of the targets; with ERR_CANCELED there are none. */
 typedef void pub_reconcile_done_fn(struct pub_reconcile *r, int err,
@@ -66,7 +68,10 @@ typedef void pub_reconcile_done_fn(struct pub_reconcile *r, int err,
 struct pub_reconcile {
 	void *owner; /* the caller's */
 	/* private */
-	struct pub_reconcile_impl *impl;
+	struct pub_run *impl;
+	uv_timer_t timer, wave;
+	unsigned closed;
+	pub_reconcile_done_fn *done;
 };
 
 void pub_reconcile_start(struct pub_reconcile *r, struct net *net,

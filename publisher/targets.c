@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "publisher/journal.h"
+
 struct key {
 	char *handle;
 	struct tsig_key *key;
@@ -158,6 +160,71 @@ int pub_targets_from_config(const struct config *cfg, struct tsig_key *const *ke
 		err = fill(&t->list[t->n], cfg, &cfg->publish.domains[t->n], keys, local_port,
 			   info);
 out:
+	if (err != ERR_OK)
+		targets_free(t);
+	else
+		*ret = t;
+	return err;
+}
+
+/* The servers stand in one text, separated by blanks (journal.h). */
+static int split_servers(struct pub_target *t, const char *text)
+{
+	const char **servers = calloc(PUB_SERVERS_MAX, sizeof(*servers));
+
+	t->servers = servers;
+	if (servers == NULL)
+		return ERR_NOMEM;
+	while (*text != '\0' && t->n_servers < PUB_SERVERS_MAX) {
+		size_t len = strcspn(text, " ");
+
+		if (len > 0) {
+			servers[t->n_servers] = strndup(text, len);
+			if (servers[t->n_servers] == NULL)
+				return ERR_NOMEM;
+			t->n_servers++;
+		}
+		text += len;
+		text += *text == ' ';
+	}
+	return ERR_OK;
+}
+
+static int fill_orphan(struct pub_target *t, const struct pub_set *set,
+		       const struct pub_targets *base)
+{
+	struct tsig_key *key = pub_targets_key(base, set->key_handle);
+
+	t->domain = set->domain;
+	t->view = strdup(set->view);
+	t->key_handle = strdup(set->key_handle);
+	if (key != NULL)
+		t->key = tsig_key_ref(key);
+	if (t->view == NULL || t->key_handle == NULL)
+		return ERR_NOMEM;
+	return split_servers(t, set->servers);
+}
+
+int pub_targets_from_orphans(const struct pub_targets *base, struct pub_journal *j,
+			     struct pub_targets **ret)
+{
+	struct pub_targets *t = calloc(1, sizeof(*t));
+	size_t n = j != NULL ? pub_journal_count(j) : 0;
+	int err = ERR_OK;
+
+	*ret = NULL;
+	if (t == NULL)
+		return ERR_NOMEM;
+	t->refs = 1;
+	t->list = calloc(n > 0 ? n : 1, sizeof(*t->list));
+	if (t->list == NULL)
+		err = ERR_NOMEM;
+	for (size_t i = 0; i < n && err == ERR_OK; i++) {
+		const struct pub_set *set = pub_journal_at(j, i);
+
+		if (pub_set_is_live(set) && pub_targets_find(base, &set->domain, set->view) == NULL)
+			err = fill_orphan(&t->list[t->n++], set, base);
+	}
 	if (err != ERR_OK)
 		targets_free(t);
 	else

@@ -16,6 +16,14 @@ struct pub_targets;
  */
 int pub_targets_from_config(const struct config *cfg, struct tsig_key *const *keys,
 			    uint16_t local_port, struct pub_targets **ret, struct err_info *info);
+struct pub_journal;
+/**
+ * What the journal has of domains (with their view) that @p t no longer holds: targets that want
+ * nothing, reached the way that was configured then, with a key that @p t still holds.
+ * @p j may be NULL. 0 or ERR_NOMEM.
+ */
+int pub_targets_from_orphans(const struct pub_targets *t, struct pub_journal *j,
+			     struct pub_targets **ret);
 struct pub_targets *pub_targets_ref(struct pub_targets *t);
 void pub_targets_unref(struct pub_targets *t); /* the last one frees; NULL is fine */
 
