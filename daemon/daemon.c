@@ -1,0 +1,312 @@
+#include "daemon/daemon.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/version.h"
+#include "daemon/daemon_priv.h"
+#include "daemon/lock.h"
+#include "kmscore/lab.h"
+#include "kmscore/probe.h"
+#include "publisher/targets.h"
+
+const struct log_ctx daemon_log = { .module = "daemon" };
+
+uint16_t daemon_local_port(const struct daemon *d)
+{
+	if (d->service != NULL && kms_service_n_listen(d->service) > 0)
+		return addr_port(kms_service_addr(d->service, 0));
+	return CONFIG_KMS_PORT;
+}
+
+/* ---- stop: engine, then service and control, then state; the loop ends when all handles are
+ * closed ---- */
+
+static void on_closed(void *ctx)
+{
+	(void)ctx;
+}
+
+static void close_rest(struct daemon *d)
+{
+	if (d->service != NULL)
+		kms_service_free(d->service, on_closed, d);
+	d->service = NULL;
+	if (d->health != NULL)
+		health_free(d->health, on_closed, d);
+	d->health = NULL;
+	if (d->control != NULL)
+		control_free(d->control, on_closed, d);
+	d->control = NULL;
+	if (d->store_open)
+		state_close(&d->store);
+	d->store_open = false;
+	if (d->signals_open) {
+		uv_close((uv_handle_t *)&d->sigterm, NULL);
+		uv_close((uv_handle_t *)&d->sigint, NULL);
+		uv_close((uv_handle_t *)&d->sighup, NULL);
+		d->signals_open = false;
+	}
+}
+
+static void on_engine_stopped(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	pub_engine_free(d->engine);
+	d->engine = NULL;
+	d->engine_running = false;
+	log_info(&daemon_log, "daemon.stopped", "text=%s", "everything is closed in order");
+	close_rest(d);
+}
+
+static void stop(struct daemon *d)
+{
+	if (d->state == DAEMON_STOPPING) {
+		if (d->engine_running) /* asked twice: do not wait for DNS */
+			pub_engine_stop(d->engine, 0, on_engine_stopped, d);
+		return;
+	}
+	d->state = DAEMON_STOPPING;
+	if (d->service != NULL)
+		kms_service_stop(d->service);
+	if (d->engine_running)
+		pub_engine_stop(d->engine, DAEMON_STOP_MS, on_engine_stopped, d);
+	else
+		close_rest(d);
+}
+
+static void on_stop_signal(uv_signal_t *s, int signum)
+{
+	struct daemon *d = s->data;
+
+	log_info(&daemon_log, "daemon.stopping", "signal=%s",
+		 signum == SIGTERM ? "SIGTERM" : "SIGINT");
+	stop(d);
+}
+
+static void on_reload_signal(uv_signal_t *s, int signum)
+{
+	struct daemon *d = s->data;
+	struct config_errors errs = { 0 };
+
+	(void)signum;
+	if (d->state == DAEMON_RUNNING)
+		(void)daemon_reload(d, &errs);
+	config_errors_done(&errs);
+}
+
+/* ---- start ---- */
+
+static int start_signals(struct daemon *d, struct err_info *info)
+{
+	uv_loop_t *loop = &d->env.loop;
+	int err;
+
+	(void)uv_signal_init(loop, &d->sigterm);
+	(void)uv_signal_init(loop, &d->sigint);
+	(void)uv_signal_init(loop, &d->sighup);
+	d->sigterm.data = d->sigint.data = d->sighup.data = d;
+	d->signals_open = true;
+	err = uv_signal_start(&d->sigterm, on_stop_signal, SIGTERM);
+	if (err == 0)
+		err = uv_signal_start(&d->sigint, on_stop_signal, SIGINT);
+	if (err == 0)
+		err = uv_signal_start(&d->sighup, on_reload_signal, SIGHUP);
+	return err == 0 ? 0 : err_set(info, err, "cannot watch for signals: %s", err_text(err));
+}
+
+/* A state file that cannot be opened does not stop DNS from being right: adds go out, deletes wait
+ * (§5, §8). */
+static void open_state(struct daemon *d)
+{
+	struct err_info info;
+	bool damaged = false;
+	int err = state_open(&d->env.loop, d->cfg->node.state_dir, &d->store, &damaged, &info);
+
+	d->store_open = err == 0;
+	if (err != 0)
+		log_error(&daemon_log, "state.unusable", "err=%s text=%s", err_name(err),
+			  info.text);
+	else if (damaged)
+		log_error(&daemon_log, "state.damaged", "text=%s", info.text);
+}
+
+static int start_service(struct daemon *d, struct err_info *info)
+{
+	const struct config *c = d->cfg;
+	struct kms_service_params p = {
+		.mode = c->service.mode == CONFIG_SERVICE_LAB ? KMS_MODE_LAB : KMS_MODE_RELAY,
+		.listen = c->service.listen,
+		.n_listen = c->service.n_listen,
+		.allow = c->service.allow,
+		.n_allow = c->service.n_allow,
+		.max_conns = c->limits.connections,
+		.max_per_address = c->limits.per_address,
+		.idle_ms = c->limits.idle_ms,
+		.lab_key_file = c->lab.key_file,
+		.activation_min = c->lab.activation_interval_min,
+		.renewal_min = c->lab.renewal_interval_min,
+	};
+	int err;
+
+	if (c->service.mode == CONFIG_SERVICE_OFF)
+		return 0;
+	if (p.mode == KMS_MODE_LAB && c->lab.key_file_is_default &&
+	    access(c->lab.key_file, F_OK) != 0) {
+		err = lab_keygen(c->lab.key_file, &d->env.rng, info);
+		if (err != 0)
+			return err;
+		log_info(&daemon_log, "lab.key.made", "file=%s", c->lab.key_file);
+	}
+	err = kms_service_new(&d->env.net, &p, &d->service, info);
+	if (err != 0 && c->service.listen_is_default && p.n_listen > 1) {
+		/* Nobody asked for IPv6 by name: a machine without it does with what it has. */
+		log_warning(&daemon_log, "service.ipv4_only", "err=%s text=%s", err_name(err),
+			    info->text);
+		p.n_listen = 1;
+		err = kms_service_new(&d->env.net, &p, &d->service, info);
+	}
+	for (size_t i = 0; err == 0 && i < kms_service_n_listen(d->service); i++) {
+		char at[ADDR_TEXT_MAX];
+
+		addr_format(kms_service_addr(d->service, i), at);
+		log_info(&daemon_log, "service.listening", "mode=%s address=%s",
+			 p.mode == KMS_MODE_LAB ? "lab" : "relay", at);
+	}
+	return err;
+}
+
+static void on_health_changed(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->engine_running && d->state != DAEMON_STOPPING)
+		pub_engine_poke(d->engine);
+}
+
+void daemon_configure_health(struct daemon *d)
+{
+	struct health_host hosts[CONFIG_HOSTS_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->cfg->n_hosts && n < CONFIG_HOSTS_MAX; i++) {
+		const struct config_host *h = &d->cfg->hosts[i];
+
+		if (h->target == NULL || dns_name_parse(h->target, &hosts[n].target) != 0)
+			continue;
+		hosts[n].port = h->port != 0 ? h->port : daemon_local_port(d);
+		hosts[n].is_local = h->is_local;
+		n++;
+	}
+	health_configure(d->health, &d->cfg->health, hosts, n);
+	health_set_local(d->health, d->service != NULL);
+}
+
+static int start_health(struct daemon *d, struct err_info *info)
+{
+	const struct health_params p = {
+		.net = &d->env.net,
+		.prober = kms_prober_rpc(),
+		.rule = d->cfg->health,
+		.changed = on_health_changed,
+		.ctx = d,
+	};
+	int err = health_new(&p, &d->health);
+
+	if (err != 0)
+		return err_set(info, err, "%s", err_text(err));
+	daemon_configure_health(d);
+	return 0;
+}
+
+static int start_engine(struct daemon *d, struct err_info *info)
+{
+	struct pub_targets *targets = NULL;
+	struct pub_engine_params p = {
+		.net = &d->env.net,
+		.journal = d->store_open ? d->store.journal : NULL,
+		.health = health_gate(d->health),
+		.refresh_ms = d->cfg->publish.refresh_ms,
+		.withdraw_on_stop = d->cfg->publish.on_stop == CONFIG_ON_STOP_WITHDRAW,
+	};
+	int err =
+		pub_targets_from_config(d->cfg, d->keys.list, daemon_local_port(d), &targets, info);
+
+	if (err != 0)
+		return err;
+	p.targets = targets;
+	err = pub_engine_new(&p, &d->engine);
+	pub_targets_unref(targets);
+	if (err != 0)
+		return err_set(info, err, "%s", err_text(err));
+	pub_engine_start(d->engine);
+	d->engine_running = true;
+	return 0;
+}
+
+static int start_control(struct daemon *d, struct err_info *info)
+{
+	const struct control_params p = {
+		.path = d->cfg->node.control.socket,
+		.mode = (mode_t)d->cfg->node.control.mode,
+		.group = d->cfg->node.control.group,
+		.handler = daemon_request,
+		.ctx = d,
+	};
+
+	return control_new(&d->env.loop, &p, &d->control, info);
+}
+
+static int start(struct daemon *d, struct err_info *info)
+{
+	int err = lock_take(d->cfg->node.state_dir, &d->lock, info);
+
+	if (err == 0)
+		err = start_signals(d, info);
+	if (err == 0)
+		err = start_service(d, info);
+	if (err == 0)
+		err = start_control(d, info);
+	if (err == 0)
+		err = start_health(d, info);
+	if (err != 0)
+		return err;
+	open_state(d);
+	return start_engine(d, info);
+}
+
+int daemon_run(const char *path, struct config *cfg, struct keys *keys)
+{
+	struct daemon d = { .path = path, .cfg = cfg, .keys = *keys, .lock = -1 };
+	struct err_info info = { "" };
+	int err = env_init(&d.env, cfg, &info);
+
+	*keys = (struct keys){ 0 };
+	log_setup(cfg->log.level, cfg->log.format, STDERR_FILENO);
+	if (err == 0) {
+		d.started_ms = clock_mono_ms(d.env.net.clock);
+		err = start(&d, &info);
+		if (err == 0) {
+			d.state = DAEMON_RUNNING;
+			log_info(&daemon_log, "daemon.ready", "version=%s config=%s",
+				 KMSBEACON_VERSION, path);
+		} else {
+			log_error(&daemon_log, "daemon.failed", "err=%s text=%s", err_name(err),
+				  info.text);
+			stop(&d);
+		}
+		(void)uv_run(&d.env.loop, UV_RUN_DEFAULT);
+		env_done(&d.env);
+	} else {
+		log_error(&daemon_log, "daemon.failed", "err=%s text=%s", err_name(err), info.text);
+	}
+	keys_done(&d.keys);
+	config_free(d.cfg);
+	lock_release(d.lock);
+	if (err == 0)
+		return 0;
+	return err == ERR_CONFIG || err == ERR_SECRET_READABLE ? 2 : 1;
+}

@@ -1,0 +1,50 @@
+/** The running daemon, as its own files see it: daemon.c (life), requests.c (control socket),
+ * reload.c. */
+#ifndef KMSBEACON_DAEMON_DAEMON_PRIV_H
+#define KMSBEACON_DAEMON_DAEMON_PRIV_H
+
+#include "common/config.h"
+#include "daemon/control.h"
+#include "daemon/env.h"
+#include "daemon/health.h"
+#include "daemon/keys.h"
+#include "daemon/state.h"
+#include "kmscore/service.h"
+#include "publisher/engine.h"
+
+enum daemon_state { DAEMON_STARTING, DAEMON_RUNNING, DAEMON_STOPPING };
+
+struct daemon {
+	const char *path; /* of the configuration */
+	struct config *cfg;
+	struct keys keys;
+	struct env env;
+	enum daemon_state state;
+	uint64_t started_ms; /* monotonic */
+	int lock;
+	struct state store;
+	bool store_open;
+	struct kms_service *service; /* NULL: mode off */
+	struct health *health;
+	struct pub_engine *engine;
+	bool engine_running;
+	struct control *control;
+	uv_signal_t sigterm, sigint, sighup;
+	bool signals_open;
+};
+
+extern const struct log_ctx daemon_log;
+
+/** Port of `local` where its host entry leaves it to what was bound. */
+uint16_t daemon_local_port(const struct daemon *d);
+/** Tell the health table what the configuration says: at start and at a reload. */
+void daemon_configure_health(struct daemon *d);
+/** A request of the control socket; the handler of control.h. */
+void daemon_request(void *ctx, struct control_call *call, const char *command, const json_t *args);
+/** `status` (design §3); a new reference. */
+json_t *daemon_status(struct daemon *d);
+/** Read the file again; on success it is in force, else the old one stays and @p errs says why. 0
+ * or ERR_CONFIG. */
+int daemon_reload(struct daemon *d, struct config_errors *errs);
+
+#endif

@@ -1,0 +1,136 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/version.h"
+#include "daemon/daemon_priv.h"
+#include "daemon/publish_request.h"
+#include "publisher/report.h"
+
+/* ---- status ---- */
+
+static json_t *status_service(struct daemon *d)
+{
+	struct kms_service_status st = { .mode = KMS_MODE_OFF };
+	json_t *listen = json_array();
+	static const char *const modes[] = { "off", "lab", "relay" };
+
+	if (d->service != NULL)
+		kms_service_status(d->service, &st);
+	for (size_t i = 0; d->service != NULL && i < kms_service_n_listen(d->service); i++) {
+		char at[ADDR_TEXT_MAX];
+
+		addr_format(kms_service_addr(d->service, i), at);
+		(void)json_array_append_new(listen, json_string(at));
+	}
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "mode", modes[st.mode],
+			 "listen", listen, "count", (json_int_t)st.count, "clients_30d",
+			 (json_int_t)st.clients_30d, "requests", (json_int_t)st.requests, "failed",
+			 (json_int_t)st.failed, "connections", (json_int_t)st.connections,
+			 "refused", (json_int_t)st.refused);
+}
+
+static json_t *status_host(const struct daemon *d, const struct config_host *h)
+{
+	uint16_t port = h->port != 0 ? h->port : daemon_local_port(d);
+	enum pub_health_state state = PUB_HEALTH_UNKNOWN;
+	char since[CLOCK_TEXT_MAX];
+	int64_t since_ms = 0;
+	struct dns_name target;
+
+	if (h->target != NULL && dns_name_parse(h->target, &target) == 0)
+		state = health_state(d->health, &target, port, &since_ms);
+	clock_format_rfc3339(since_ms, since);
+	return json_pack("{s:s, s:s?, s:i, s:s, s:s?, s:b}", "name", h->name, "target", h->target,
+			 "port", (int)port, "state", health_state_name(state), "since",
+			 since_ms != 0 ? since : NULL, "drained", 0);
+}
+
+static json_t *status_hosts(const struct daemon *d)
+{
+	json_t *hosts = json_array();
+
+	for (size_t i = 0; i < d->cfg->n_hosts; i++)
+		(void)json_array_append_new(hosts, status_host(d, &d->cfg->hosts[i]));
+	return hosts;
+}
+
+json_t *daemon_status(struct daemon *d)
+{
+	uint64_t up_ms = clock_mono_ms(d->env.net.clock) - d->started_ms;
+
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:[]}", "version", KMSBEACON_VERSION,
+			 "uptime_s", (json_int_t)(up_ms / 1000), "service", status_service(d),
+			 "hosts", status_hosts(d), "records",
+			 d->engine != NULL ? pub_report_status(d->engine) : json_array(),
+			 "upstreams");
+}
+
+/* ---- publish, withdraw ---- */
+
+static void on_published(void *ctx, int err, const struct pub_result *results, size_t n)
+{
+	struct control_call *call = ctx;
+	json_t *report;
+
+	if (err != 0) {
+		control_fail(call, 1, err_name(err), err_text(err));
+		return;
+	}
+	report = pub_report_json(results, n);
+	control_answer(call, report != NULL ? pub_report_exit(report) : 1, report);
+}
+
+static void request_publish(struct daemon *d, struct control_call *call, bool withdraw,
+			    const json_t *args)
+{
+	struct publish_request rq;
+	struct pub_request view;
+	struct pub_targets *targets = NULL;
+	struct err_info info = { "" };
+	uint64_t id;
+	int err = publish_request_parse(withdraw, args, &rq, &info);
+
+	if (err == 0)
+		err = pub_targets_from_config(d->cfg, d->keys.list, daemon_local_port(d), &targets,
+					      &info);
+	if (err == 0)
+		err = publish_request_check(&rq, targets, &info);
+	pub_targets_unref(targets);
+	if (err != 0) {
+		control_fail(call, 2, err_name(err), info.text);
+		return;
+	}
+	publish_request_view(&rq, &view);
+	err = pub_engine_request(d->engine, &view, on_published, call, &id);
+	if (err != 0)
+		control_fail(call, 1, err_name(err), err_text(err));
+}
+
+static void request_reload(struct daemon *d, struct control_call *call)
+{
+	struct config_errors errs = { 0 };
+	json_t *list = json_array();
+	int err = daemon_reload(d, &errs);
+
+	for (size_t i = 0; i < errs.n_errors; i++)
+		(void)json_array_append_new(list, json_string(errs.errors[i].text));
+	control_answer(call, err == 0 ? 0 : 2, json_pack("{s:o}", "errors", list));
+	config_errors_done(&errs);
+}
+
+void daemon_request(void *ctx, struct control_call *call, const char *command, const json_t *args)
+{
+	struct daemon *d = ctx;
+
+	if (d->state != DAEMON_RUNNING)
+		control_fail(call, 1, "BUSY", "the daemon is starting or stopping; try again");
+	else if (strcmp(command, "status") == 0)
+		control_answer(call, 0, daemon_status(d));
+	else if (strcmp(command, "publish") == 0 || strcmp(command, "withdraw") == 0)
+		request_publish(d, call, command[0] == 'w', args);
+	else if (strcmp(command, "reload") == 0)
+		request_reload(d, call);
+	else
+		control_fail(call, 2, "USAGE", "this daemon does not know the command");
+}
