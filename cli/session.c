@@ -45,6 +45,10 @@ int session_open(struct session *s, const struct cli_args *a, bool optional)
 	config_errors_done(&errs);
 	if (err != 0)
 		return cli_command_of(a)->usage_exit;
+	/* A command's report says it all; its log would say it twice. Who wants the details asks
+	 * for debug. */
+	log_setup(s->config->log.level == LOG_DEBUG ? LOG_DEBUG : LOG_ERROR, s->config->log.format,
+		  STDERR_FILENO);
 	err = env_init(&s->env, s->config, &info);
 	if (err == 0)
 		return 0;

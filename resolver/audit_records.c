@@ -364,9 +364,12 @@ static int about_set(struct rsv_audit_result *r, const struct wanted *w)
 	if (r->n_records == 0 && w->n == 0)
 		return rsv_finding_add(r, RSV_F_NO_RECORDS, "no SRV record for _vlmcs._tcp.%.200s",
 				       text);
+	if (hosts == 1 && down == 1)
+		return rsv_finding_add(r, RSV_F_ALL_DOWN, "the only host of %.200s is not up",
+				       text);
 	if (hosts > 0 && down == hosts)
-		return rsv_finding_add(r, RSV_F_ALL_DOWN, "none of the %zu host%s of %.200s is up",
-				       hosts, hosts == 1 ? "" : "s", text);
+		return rsv_finding_add(r, RSV_F_ALL_DOWN, "none of the %zu hosts of %.200s is up",
+				       hosts, text);
 	if (hosts == 1)
 		return rsv_finding_add(r, RSV_F_SINGLE_HOST, "%.200s has one host", text);
 	return 0;

@@ -181,9 +181,8 @@ static void next_candidate(struct rsv_discover_impl *d)
 		rsv_d_try(d, dns_name_format(&srv->target, host), srv->port, RSV_FROM_DNS, NULL);
 		return;
 	}
-	ends_without(d, HR_BINDING_SERVICE_UNAVAILABLE, "none of the %zu record%s of %.200s %s",
-		     d->r.n_cand, d->r.n_cand == 1 ? "" : "s",
-		     dns_name_format(&d->r.domain, domain),
+	ends_without(d, HR_BINDING_SERVICE_UNAVAILABLE, "no record of the %zu of %.200s %s",
+		     d->r.n_cand, dns_name_format(&d->r.domain, domain),
 		     d->p.prober != NULL ? "leads to a host that answers"
 					 : "leads to a host with an address");
 }
