@@ -180,6 +180,9 @@ static void start_one(struct verify *v, const struct dns_name *domain)
 		.domain = *domain,
 		.servers = v->servers,
 		.n_servers = v->n_servers,
+		/* Who names servers asks about what the machine's resolv.conf may not know. */
+		.skip_resolvers =
+			v->n_servers > 0 && v->session->config->discovery.n_resolvers == 0,
 		.expect = v->expect,
 		.n_expect = v->n_expect,
 		.own = own,
@@ -264,7 +267,18 @@ static int parse(const struct cli_args *a, struct verify *v)
 
 static int verify_with(struct verify *v)
 {
-	struct rsv_targets_params tp = { .prober = kms_prober_rpc() };
+	const struct net *net = &v->session->env.net;
+	struct dns_server servers[DNS_CLIENT_SERVERS_MAX] = { 0 };
+	struct rsv_targets_params tp = {
+		.prober = kms_prober_rpc(),
+		.servers = servers,
+		.n_servers = v->n_servers,
+	};
+
+	/* The servers given know names that the resolvers may not know; the rest is for those. */
+	memcpy(servers, v->servers, v->n_servers * sizeof(*servers));
+	for (size_t i = 0; i < net->n_resolvers && tp.n_servers < DNS_CLIENT_SERVERS_MAX; i++)
+		servers[tp.n_servers++].addr = net->resolvers[i];
 
 	v->targets = rsv_targets_new(&v->session->env.net, &tp);
 	v->reports = json_array();

@@ -7,6 +7,7 @@
 
 #define SETTLE_STEP_MS 500 /* between two rounds of questions */
 #define SERVER_TRIES   2
+#define DIFFER_ROUNDS  3 /* as often must servers contradict each other at one serial */
 
 enum audit_state {
 	AUDIT_ZONE,    /* which zone, which servers */
@@ -45,6 +46,7 @@ struct rsv_audit_impl {
 	unsigned asking;
 	uv_timer_t settle;
 	uint64_t settle_until; /* loop time; 0: not begun */
+	unsigned rounds;       /* of questions to all servers */
 	struct rsv_zone_op zone;
 	struct rsv_zone_result found; /* with err 0 */
 	struct server_ask *asks;
@@ -81,10 +83,10 @@ static int verdict(struct rsv_audit_impl *a)
 		.own = a->own,
 		.n_own = a->p.n_own,
 	};
-	bool unsettled;
+	enum rsv_agreement agreement;
 	int err = 0;
 
-	in.reference = rsv_judge_servers(a->r.servers, a->r.n_servers, &unsettled);
+	in.reference = rsv_judge_servers(a->r.servers, a->r.n_servers, &a->r.zone, &agreement);
 	if (in.reference != RSV_NO_SERVER && a->r.records == NULL)
 		err = rsv_judge_records(&a->r, in.reference);
 	return err == 0 ? rsv_judge_findings(&a->r, &in) : err;
@@ -219,14 +221,16 @@ static void on_settle(uv_timer_t *t)
 static void all_heard(struct rsv_audit_impl *a)
 {
 	uint64_t now = uv_now(a->net->loop);
+	enum rsv_agreement agreement;
 	size_t reference;
-	bool unsettled;
 	int err = 0;
 
-	reference = rsv_judge_servers(a->r.servers, a->r.n_servers, &unsettled);
+	reference = rsv_judge_servers(a->r.servers, a->r.n_servers, &a->r.zone, &agreement);
 	if (a->settle_until == 0)
 		a->settle_until = now + a->p.settle_ms;
-	if (unsettled && now < a->settle_until) {
+	a->rounds++;
+	if (now < a->settle_until &&
+	    (agreement == RSV_LAG || (agreement == RSV_DIFFER && a->rounds < DIFFER_ROUNDS))) {
 		a->state = AUDIT_SETTLE;
 		uv_timer_start(&a->settle, on_settle, SETTLE_STEP_MS, 0);
 		return;

@@ -3,10 +3,10 @@
  * `_vlmcs._tcp.DOMAIN`, what each record is worth, and what is wrong.
  *
  * The zone and its NS set are learned through `servers`, then net->resolvers. An NS is one server
- * with all its addresses; it is asked at net->dns_port, but at the port of an entry of `servers` or
- * net->resolvers with the same address, where there is one. Nothing counts as late before
- * settle_ms, since BIND waits 5 s before it notifies (failure-modes Z07): servers that lag or
- * differ are asked again until then.
+ * with all its addresses; it is asked at net->dns_port; where that is not set, at the port of an
+ * entry of `servers` or net->resolvers with the same address; else at 53. Nothing counts as late
+ * before settle_ms, since BIND waits 5 s before it notifies (failure-modes Z07): servers that lag
+ * are asked again until then, servers that contradict each other at one serial a few times.
  *
  * Lifetime as net/udp_exchange.h.
  */
@@ -86,6 +86,7 @@ struct rsv_server_view {
 	uint32_t serial;
 	int srv_err;        /* as rsv_lookup_result.err */
 	struct rsv_set set; /* with srv_err 0 */
+	bool other_zone; /* it said "no" in the name of another zone: it does not have this one */
 	enum rsv_server_state state;
 };
 

@@ -12,13 +12,22 @@
 
 #define RSV_NO_SERVER SIZE_MAX
 
+/** How far servers with authority agree, by what may still come of it. */
+enum rsv_agreement {
+	RSV_AGREE,
+	RSV_DIFFER, /* at one serial: only a question that fell between two answers heals it */
+	RSV_LAG,    /* some have an older zone: a transfer may be on its way */
+};
+
 /**
  * Choose the server whose set is the truth - authoritative, with the newest serial (RFC 1982), the
  * primary among equals; a resolver where nobody has authority - and compare the others with it.
- * Sets .state of each. @p ret_unsettled: servers disagree in a way that time may heal.
+ * Sets .state of each. @p zone may be NULL or unset: not known. @p ret_unsettled: servers disagree
+ * in a way that time may heal.
  * @return its index, or RSV_NO_SERVER where nobody answered.
  */
-size_t rsv_judge_servers(struct rsv_server_view *v, size_t n, bool *ret_unsettled);
+size_t rsv_judge_servers(struct rsv_server_view *v, size_t n, const struct dns_name *zone,
+			 enum rsv_agreement *ret_agreement);
 
 /** Fill r->records from r->servers[reference]: records, "." and probabilities. 0 or ERR_NOMEM. */
 int rsv_judge_records(struct rsv_audit_result *r, size_t reference);

@@ -23,7 +23,7 @@ static bool has_answer(const struct rsv_server_view *v)
 
 static bool has_authority(const struct rsv_server_view *v)
 {
-	return v->role != RSV_ROLE_RESOLVER && v->aa && has_answer(v);
+	return v->role != RSV_ROLE_RESOLVER && v->aa && !v->other_zone && has_answer(v);
 }
 
 /** An empty set is one, whether by NXDOMAIN or by NODATA. */
@@ -61,7 +61,7 @@ static size_t choose(const struct rsv_server_view *v, size_t n)
 	size_t best = RSV_NO_SERVER;
 
 	for (size_t i = 0; i < n; i++)
-		if (has_answer(&v[i]) && (v[i].role != RSV_ROLE_NS || v[i].aa) &&
+		if (has_answer(&v[i]) && (v[i].role != RSV_ROLE_NS || has_authority(&v[i])) &&
 		    (best == RSV_NO_SERVER || better(&v[i], &v[best])))
 			best = i;
 	return best;
@@ -80,6 +80,8 @@ static enum rsv_server_state resolver_state(const struct rsv_server_view *v,
 	uint32_t left = v->srv_err == 0 ? v->set.ttl : v->set.negative_ttl;
 	uint32_t most = STALE_MAX_S;
 
+	if (v->other_zone)
+		return RSV_S_DIFFERS;
 	if (v->srv_err == 0 && ref->srv_err == 0)
 		most = ref->set.ttl;
 	return !v->aa && left > 0 && left <= most ? RSV_S_STALE : RSV_S_DIFFERS;
@@ -88,7 +90,7 @@ static enum rsv_server_state resolver_state(const struct rsv_server_view *v,
 static enum rsv_server_state judge(const struct rsv_server_view *v,
 				   const struct rsv_server_view *ref)
 {
-	if (v->role == RSV_ROLE_NS && !(v->aa && has_answer(v)))
+	if (v->role == RSV_ROLE_NS && !has_authority(v))
 		return is_reply(v->srv_err) ? RSV_S_LAME : RSV_S_UNREACHABLE;
 	if (!has_answer(v))
 		return RSV_S_UNREACHABLE;
@@ -101,18 +103,38 @@ static enum rsv_server_state judge(const struct rsv_server_view *v,
 	return RSV_S_DIFFERS;
 }
 
-size_t rsv_judge_servers(struct rsv_server_view *v, size_t n, bool *ret_unsettled)
+static enum rsv_agreement agreement(const struct rsv_server_view *v,
+				    const struct rsv_server_view *ref)
 {
-	size_t best = choose(v, n);
-	const struct rsv_server_view *ref = best != RSV_NO_SERVER ? &v[best] : NULL;
+	if (!has_authority(v) || (v->state == RSV_S_OK && same_ttl(&v->set, &ref->set)))
+		return RSV_AGREE;
+	return v->has_serial && ref->has_serial && rsv_serial_older(v->serial, ref->serial)
+		       ? RSV_LAG
+		       : RSV_DIFFER;
+}
 
-	*ret_unsettled = false;
+size_t rsv_judge_servers(struct rsv_server_view *v, size_t n, const struct dns_name *zone,
+			 enum rsv_agreement *ret_agreement)
+{
+	const struct rsv_server_view *ref;
+	size_t best;
+
+	for (size_t i = 0; i < n; i++)
+		v[i].other_zone = v[i].srv_err != 0 && has_answer(&v[i]) && zone != NULL &&
+				  dns_name_is_set(zone) &&
+				  dns_name_is_set(&v[i].set.negative_zone) &&
+				  !dns_name_equal(&v[i].set.negative_zone, zone);
+	best = choose(v, n);
+	ref = best != RSV_NO_SERVER ? &v[best] : NULL;
+
+	*ret_agreement = RSV_AGREE;
 	for (size_t i = 0; i < n; i++) {
+		enum rsv_agreement a;
+
 		v[i].state = judge(&v[i], ref);
-		if (ref == NULL || !has_authority(&v[i]))
-			continue;
-		if (v[i].state != RSV_S_OK || !same_ttl(&v[i].set, &ref->set))
-			*ret_unsettled = true;
+		a = ref != NULL ? agreement(&v[i], ref) : RSV_AGREE;
+		if (a > *ret_agreement)
+			*ret_agreement = a;
 	}
 	return best;
 }
@@ -183,11 +205,33 @@ static int stale(struct rsv_audit_result *r, const struct rsv_server_view *v, co
 
 static int lame(struct rsv_audit_result *r, const struct rsv_server_view *v, const char *name)
 {
+	char other[DNSNAME_TEXT_MAX];
+
+	if (v->other_zone)
+		return rsv_finding_add(r, RSV_F_SERVER_LAME,
+				       "server %s does not have the zone: it answers for %.100s",
+				       name, dns_name_format(&v->set.negative_zone, other));
 	if (has_answer(v))
 		return rsv_finding_add(r, RSV_F_SERVER_LAME, "server %s answers without authority",
 				       name);
 	return rsv_finding_add(r, RSV_F_SERVER_LAME, "server %s does not serve the zone: %s", name,
 			       err_text(v->srv_err));
+}
+
+static int differs(struct rsv_audit_result *r, const struct rsv_server_view *v,
+		   const struct rsv_server_view *ref, const char *name)
+{
+	enum rsv_finding_id id =
+		v->role == RSV_ROLE_RESOLVER ? RSV_F_RESOLVER_DIFFERS : RSV_F_SERVERS_DIFFER;
+	char ref_name[WHO_MAX], other[DNSNAME_TEXT_MAX];
+
+	who(ref, ref_name);
+	if (v->other_zone)
+		return rsv_finding_add(r, id, "%s does not know the zone: it answers %s for %.100s",
+				       name, v->srv_err == ERR_DNS_NODATA ? "NODATA" : "NXDOMAIN",
+				       dns_name_format(&v->set.negative_zone, other));
+	return rsv_finding_add(r, id, "%s gives %zu record%s, not the %zu of %s", name, v->set.n,
+			       v->set.n == 1 ? "" : "s", ref->set.n, ref_name);
 }
 
 static int server_finding(struct rsv_audit_result *r, const struct rsv_server_view *v,
@@ -208,11 +252,7 @@ static int server_finding(struct rsv_audit_result *r, const struct rsv_server_vi
 				       "server %s still has serial %u, %s has serial %u", name,
 				       v->serial, who(ref, ref_name), ref->serial);
 	case RSV_S_DIFFERS:
-		return rsv_finding_add(r,
-				       v->role == RSV_ROLE_RESOLVER ? RSV_F_RESOLVER_DIFFERS
-								    : RSV_F_SERVERS_DIFFER,
-				       "%s gives %zu record%s, not the %zu of %s", name, v->set.n,
-				       v->set.n == 1 ? "" : "s", ref->set.n, who(ref, ref_name));
+		return differs(r, v, ref, name);
 	case RSV_S_OK:
 	case RSV_S_STATE_COUNT_:
 		break;

@@ -49,10 +49,11 @@ struct rsv_set {
 	bool aliased;   /* reached through a CNAME */
 	bool truncated; /* more than RSV_RECORDS_MAX: the rest was dropped */
 	bool mixed_ttl; /* the TTLs of the set differ, against RFC 2181 §5.2 */
-	struct dns_name owner; /* of the records: the end of the CNAME chain */
-	unsigned hops;         /* CNAMEs followed */
-	uint32_t ttl;          /* seconds; the smallest of chain and set */
-	uint32_t negative_ttl; /* seconds that a resolver may keep the "no"; 0: not told */
+	struct dns_name owner;         /* of the records: the end of the CNAME chain */
+	unsigned hops;                 /* CNAMEs followed */
+	uint32_t ttl;                  /* seconds; the smallest of chain and set */
+	uint32_t negative_ttl;         /* seconds that a resolver may keep the "no"; 0: not told */
+	struct dns_name negative_zone; /* whose SOA came with the "no"; unset: none */
 };
 void rsv_set_done(struct rsv_set *s);
 

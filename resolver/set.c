@@ -136,8 +136,10 @@ static int read_answer(const struct dns_msg *m, struct rsv_set *set)
 
 	if (m->rcode != DNS_RCODE_NOERROR && m->rcode != DNS_RCODE_NXDOMAIN)
 		return dns_rcode_err(m->rcode);
-	if (soa != NULL) /* RFC 2308 §5 */
+	if (soa != NULL) { /* RFC 2308 §5 */
 		set->negative_ttl = min_u32(soa->ttl, soa->data.soa.minimum);
+		set->negative_zone = soa->owner;
+	}
 	err = follow_chain(ans, n_ans, set);
 	if (err != 0)
 		return err;

@@ -1,6 +1,7 @@
 #include "resolver/zone.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SOA_QUESTIONS_MAX                                                                          \
@@ -136,6 +137,16 @@ static void add_server(struct rsv_zone_result *r, const struct dns_name *name)
 	r->ns[r->n_ns++].is_primary = dns_name_equal(name, &r->mname);
 }
 
+/** Servers rotate the records they give; a report should not. */
+static int compare_ns(const void *a, const void *b)
+{
+	const struct rsv_ns *x = a, *y = b;
+
+	if (x->is_primary != y->is_primary)
+		return x->is_primary ? -1 : 1;
+	return dns_name_compare(&x->name, &y->name);
+}
+
 static void on_servers(struct rsv_zone_op *z, const struct dns_outcome *o)
 {
 	size_t n = 0;
@@ -147,6 +158,7 @@ static void on_servers(struct rsv_zone_op *z, const struct dns_outcome *o)
 			add_server(&z->result, &rr->data.name);
 	if (z->result.n_ns == 0)
 		add_server(&z->result, &z->result.mname);
+	qsort(z->result.ns, z->result.n_ns, sizeof(z->result.ns[0]), compare_ns);
 	look_up_servers(z);
 }
 

@@ -27,7 +27,7 @@ struct rsv_zone_result {
 	bool aliased;
 	struct dns_name zone;
 	struct dns_name mname;
-	struct rsv_ns ns[RSV_NS_MAX];
+	struct rsv_ns ns[RSV_NS_MAX]; /* the primary first, then by name */
 	size_t n_ns;
 };
 

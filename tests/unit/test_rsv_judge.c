@@ -93,10 +93,10 @@ static struct rsv_expect expect(const char *target, unsigned priority, unsigned 
 static struct rsv_judge_input begin(void)
 {
 	struct rsv_judge_input in;
-	bool unsettled;
+	enum rsv_agreement agreement;
 
 	memset(&in, 0, sizeof(in));
-	in.reference = rsv_judge_servers(views, n_views, &unsettled);
+	in.reference = rsv_judge_servers(views, n_views, NULL, &agreement);
 	if (in.reference != RSV_NO_SERVER)
 		assert_int_equal(rsv_judge_records(&r, in.reference), 0);
 	for (size_t i = 0; i < r.n_records; i++) {
@@ -346,36 +346,37 @@ static void t_servers(void **state)
 	static const struct {
 		uint32_t primary, secondary;
 		enum rsv_server_state first, second;
+		enum rsv_agreement agreement;
 	} t[] = {
-		{ 8, 7, RSV_S_OK, RSV_S_LAGGING },
-		{ 0, 0xffffffffu, RSV_S_OK, RSV_S_LAGGING }, /* the serial wrapped */
-		{ 7, 8, RSV_S_LAGGING, RSV_S_OK },
-		{ 7, 7, RSV_S_OK, RSV_S_DIFFERS },
+		{ 8, 7, RSV_S_OK, RSV_S_LAGGING, RSV_LAG },
+		{ 0, 0xffffffffu, RSV_S_OK, RSV_S_LAGGING, RSV_LAG }, /* the serial wrapped */
+		{ 7, 8, RSV_S_LAGGING, RSV_S_OK, RSV_LAG },
+		{ 7, 7, RSV_S_OK, RSV_S_DIFFERS, RSV_DIFFER },
 	};
-	bool unsettled;
+	enum rsv_agreement agreement;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		reset();
 		add(server("ns1.example", t[i].primary), "kms1.corp.example", 1688, 0, 0);
 		server("ns2.example", t[i].secondary);
-		rsv_judge_servers(views, n_views, &unsettled);
+		rsv_judge_servers(views, n_views, NULL, &agreement);
 		assert_int_equal(views[0].state, t[i].first);
 		assert_int_equal(views[1].state, t[i].second);
-		assert_true(unsettled);
+		assert_int_equal(agreement, t[i].agreement);
 	}
 	/* an older serial with the same set is no news */
 	reset();
 	add(server("ns1.example", 8), "kms1.corp.example", 1688, 0, 0);
 	add(server("ns2.example", 7), "kms1.corp.example", 1688, 0, 0);
-	assert_int_equal(rsv_judge_servers(views, n_views, &unsettled), 0);
+	assert_int_equal(rsv_judge_servers(views, n_views, NULL, &agreement), 0);
 	assert_int_equal(views[1].state, RSV_S_OK);
-	assert_false(unsettled);
+	assert_int_equal(agreement, RSV_AGREE);
 	/* nor is NXDOMAIN beside NODATA */
 	reset();
 	server("ns1.example", 8);
 	server("ns2.example", 8)->srv_err = ERR_RCODE_NXDOMAIN;
-	rsv_judge_servers(views, n_views, &unsettled);
+	rsv_judge_servers(views, n_views, NULL, &agreement);
 	assert_int_equal(views[1].state, RSV_S_OK);
 	reset();
 }
@@ -407,6 +408,18 @@ static void t_servers_that_fail(void **state)
 		assert_int_equal(rsv_judge_findings(&r, &in), 0);
 		assert_findings((int)t[i].id, -1);
 		assert_int_equal(r.status, RSV_WARN_);
+	}
+	/* with authority, but for the zone above: it does not have this one */
+	for (int same = 0; same < 2; same++) {
+		struct dns_name zone = name("corp.example");
+		enum rsv_agreement agreement;
+
+		healthy();
+		rsv_set_done(&views[1].set);
+		views[1].srv_err = ERR_RCODE_NXDOMAIN;
+		views[1].set.negative_zone = same ? zone : name("example");
+		rsv_judge_servers(views, n_views, &zone, &agreement);
+		assert_int_equal(views[1].state, same ? RSV_S_DIFFERS : RSV_S_LAME);
 	}
 	/* nobody: nothing can be said, so nothing is called missing */
 	reset();
@@ -451,6 +464,23 @@ static void t_resolvers(void **state)
 		assert_findings((int)t[i].id, -1);
 		assert_int_equal(r.status, t[i].status);
 	}
+	/* a "no" is old only where it speaks for this zone */
+	for (int same = 0; same < 2; same++) {
+		struct dns_name zone = name("corp.example");
+		enum rsv_agreement agreement;
+
+		healthy();
+		v = server("x.example", 0);
+		v->role = RSV_ROLE_RESOLVER;
+		v->aa = false;
+		v->srv_err = ERR_RCODE_NXDOMAIN;
+		v->set.negative_ttl = 60;
+		v->set.negative_zone = same ? zone : name("example");
+		rsv_judge_servers(views, n_views, &zone, &agreement);
+		assert_int_equal(v->state, same ? RSV_S_STALE : RSV_S_DIFFERS);
+		rsv_judge_servers(views, n_views, NULL, &agreement);
+		assert_int_equal(v->state, RSV_S_STALE);
+	}
 	/* where nobody has authority, a resolver has to do */
 	reset();
 	v = server("x.example", 0);
@@ -465,13 +495,17 @@ static void t_resolvers(void **state)
 static void t_ttl(void **state)
 {
 	struct rsv_judge_input in;
-	bool unsettled;
+	enum rsv_agreement agreement;
 
 	(void)state;
 	healthy();
 	views[1].set.ttl = 60;
-	rsv_judge_servers(views, n_views, &unsettled);
-	assert_true(unsettled); /* a change of the TTL may be on its way */
+	rsv_judge_servers(views, n_views, NULL, &agreement);
+	assert_int_equal(agreement, RSV_DIFFER);
+	views[1].serial = 6; /* a change of the TTL may be on its way */
+	rsv_judge_servers(views, n_views, NULL, &agreement);
+	assert_int_equal(agreement, RSV_LAG);
+	views[1].serial = 7;
 	in = begin();
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
 	assert_findings(RSV_F_TTL_MISMATCH, -1);
