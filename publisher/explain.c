@@ -356,7 +356,8 @@ void pub_explain(const struct pub_failure *f, struct pub_verdict *ret)
 	}
 	if (ret->has_rcode) {
 		ret->state = PUB_REFUSED;
-		ret->hresult = hresult_from_rcode(ret->rcode);
+		if (f->err != ERR_RCODE_OTHER)
+			ret->hresult = hresult_from_rcode(ret->rcode);
 		say_rcode(f, ret);
 		return;
 	}

@@ -200,7 +200,7 @@ static int head_text(const json_t *d, bool colour, struct buf *out)
 			 view[0] != '\0' ? " (view " : "", view, view[0] != '\0' ? ")" : "",
 			 paint(colour, state), state, plain(colour));
 	if (err == ERR_OK && !state_is_ok(state))
-		err = buf_printf(out, "%s%s  %s", rcode[0] != '\0' ? " " : "", rcode, hresult);
+		err = buf_printf(out, "%s%s  %s", rcode[0] != '\0' ? "  " : "", rcode, hresult);
 	if (err == ERR_OK)
 		err = buf_printf(out, "\n");
 	if (err == ERR_OK && get(d, "zone")[0] != '\0')

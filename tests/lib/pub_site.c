@@ -148,7 +148,10 @@ static void serve_update(struct pub_site_server *v, const struct fake_dns_reques
 	unsigned rcode = v->update_rcode;
 	struct fake_reply r;
 
-	v->updates++;
+	if (v->updates++ == 0)
+		v->first_update_ms = uv_now(&v->site->t.loop);
+	if (uv_now(&v->site->t.loop) < v->first_update_ms + v->delay_ms)
+		v->early_updates++;
 	if (rcode == 0 && !prereq_holds(set, rq->msg))
 		rcode = DNS_RCODE_NXRRSET;
 	if (rcode == 0 && !v->ignores_updates) {

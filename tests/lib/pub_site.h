@@ -34,17 +34,18 @@ struct pub_site_server {
 	struct fake_dns *dns;
 	bool resolver;
 	struct pub_site_set sets[PUB_SITE_ZONES];
-	bool silent;                   /* answers nothing */
-	int silent_zone;               /* nothing about this zone; -1: none */
-	unsigned rcode;                /* to everything */
-	unsigned update_rcode;         /* to UPDATE, without effect */
-	bool ignores_updates;          /* NOERROR, without effect */
-	bool loses_answers;            /* of updates, with effect: once */
-	uint32_t max_ttl;              /* 0: none */
-	bool frozen;                   /* secondary: keeps what it has */
-	unsigned thaw_after;           /* secondary: frozen for so many more SRV questions */
-	uint32_t delay_ms;             /* answers to updates come that late */
-	unsigned pending, max_pending; /* updates not yet answered */
+	bool silent;           /* answers nothing */
+	int silent_zone;       /* nothing about this zone; -1: none */
+	unsigned rcode;        /* to everything */
+	unsigned update_rcode; /* to UPDATE, without effect */
+	bool ignores_updates;  /* NOERROR, without effect */
+	bool loses_answers;    /* of updates, with effect: once */
+	uint32_t max_ttl;      /* 0: none */
+	bool frozen;           /* secondary: keeps what it has */
+	unsigned thaw_after;   /* secondary: frozen for so many more SRV questions */
+	uint32_t delay_ms;     /* answers to updates come that late */
+	uint64_t first_update_ms;
+	unsigned early_updates; /* that came before any answer can have left */
 	/* counts */
 	unsigned updates, srv, soa, other;
 	unsigned changes; /* in the last update */

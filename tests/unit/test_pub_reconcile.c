@@ -673,6 +673,25 @@ static void t_Z17_many_zones_one_broken(void **state)
 	pub_site_done(&s);
 }
 
+/* U25: named drops what is above its quota, so no more than this may be under way. */
+static void t_U25_updates_in_flight_are_bounded(void **state)
+{
+	struct pub_site s;
+	struct pub_site_run run;
+
+	(void)state;
+	pub_site_init(&s);
+	configure_many(&s, PUB_SITE_ZONES);
+	s.servers[SITE_PRIMARY].delay_ms = 100;
+	pub_site_run(&s, &run, &publish, NULL, NULL);
+	assert_int_equal(run.n, PUB_SITE_ZONES);
+	for (size_t i = 0; i < run.n; i++)
+		assert_int_equal(run.results[i].state, PUB_PROVEN);
+	assert_int_equal(s.servers[SITE_PRIMARY].updates, PUB_SITE_ZONES);
+	assert_in_range(s.servers[SITE_PRIMARY].early_updates, 1, PUB_UPDATES_PER_SERVER);
+	pub_site_done(&s);
+}
+
 /* ---- crashes ---- */
 
 /* The process ends after the intent was journaled and the UPDATE left, before anything was proven.
@@ -835,6 +854,7 @@ int main(void)
 		cmocka_unit_test(t_U10_lost_race_is_planned_again),
 		cmocka_unit_test(t_race_is_bounded),
 		cmocka_unit_test(t_Z17_many_zones_one_broken),
+		cmocka_unit_test(t_U25_updates_in_flight_are_bounded),
 		cmocka_unit_test(t_crash_between_update_and_proof),
 		cmocka_unit_test(t_P05_journal_cannot_be_written),
 		cmocka_unit_test(t_without_journal_nothing_is_deleted),
