@@ -431,3 +431,33 @@ void pub_site_run(struct pub_site *s, struct pub_site_run *run, const struct pub
 	uv_unref((uv_handle_t *)&s->wake);
 	assert_int_equal(run->calls, 1);
 }
+
+const struct pub_request pub_site_publish = { .mode = PUB_PUBLISH };
+const struct pub_request pub_site_refresh = { .mode = PUB_REFRESH };
+const struct pub_request pub_site_withdraw = { .mode = PUB_WITHDRAW };
+
+void pub_site_expect(const struct pub_site_run *run, enum pub_state state)
+{
+	assert_int_equal(run->err, 0);
+	assert_int_equal(run->n, 1);
+	if (run->results[0].state != state)
+		fail_msg("%s, not %s: %s", pub_state_name(run->results[0].state),
+			 pub_state_name(state), run->results[0].hint);
+}
+
+enum pub_rec_state pub_site_journaled(struct pub_site *s, unsigned zone, const char *target)
+{
+	char text[64];
+	struct dns_name z, o, t;
+	struct pub_set *set;
+
+	snprintf(text, sizeof(text), "d%u.test", zone);
+	assert_int_equal(dns_name_parse(text, &z), 0);
+	assert_int_equal(dns_name_prefix("_vlmcs._tcp", &z, &o), 0);
+	assert_int_equal(dns_name_parse(target, &t), 0);
+	set = pub_journal_find(s->journal, &z, "", &o);
+	for (size_t i = 0; set != NULL && i < set->n_recs; i++)
+		if (dns_name_equal(&set->recs[i].srv.target, &t))
+			return set->recs[i].state;
+	return PUB_REC_NONE;
+}

@@ -16,6 +16,17 @@
 #define PUB_SITE_ZONES   128
 #define PUB_SITE_RECORDS 8
 
+#define HOSTS                                                                                      \
+	"hosts:\n"                                                                                 \
+	"  - { name: one, target: kms1.d0.test, port: 1688, priority: 0, weight: 10 }\n"           \
+	"  - { name: two, target: kms2.d0.test, port: 1688, priority: 10, weight: 0 }\n"
+#define ONE(domain, more)                                                                          \
+	HOSTS "publish:\n  ttl: 1h\n  domains:\n    - { domain: " domain ", lab: true" more " }\n"
+#define D0 ONE("d0.test", ", hosts: [one]")
+#define K1 "0 10 1688 kms1.d0.test"
+#define K2 "10 0 1688 kms2.d0.test"
+#define F1 "0 0 1688 other.d0.test"
+
 struct pub_site_set {
 	struct {
 		uint16_t priority, weight, port;
@@ -107,5 +118,12 @@ void pub_site_start(struct pub_site *s, struct pub_site_run *run,
 		    const struct pub_reconcile_params *p);
 void pub_site_run(struct pub_site *s, struct pub_site_run *run, const struct pub_request *rq,
 		  struct pub_zone_cache *zones, const struct pub_health *health);
+
+extern const struct pub_request pub_site_publish, pub_site_refresh, pub_site_withdraw;
+
+/** The run had one target, and it ended so. */
+void pub_site_expect(const struct pub_site_run *run, enum pub_state state);
+/** What the journal says of the first record with this target in zone dN.test. */
+enum pub_rec_state pub_site_journaled(struct pub_site *s, unsigned zone, const char *target);
 
 #endif
