@@ -239,6 +239,8 @@ static int server_finding(struct rsv_audit_result *r, const struct rsv_server_vi
 {
 	char name[WHO_MAX], ref_name[WHO_MAX];
 
+	if (ref == NULL && (v->state == RSV_S_LAGGING || v->state == RSV_S_DIFFERS))
+		return 0; /* these compare with one, so it does not happen */
 	who(v, name);
 	switch (v->state) {
 	case RSV_S_UNREACHABLE:
@@ -286,6 +288,8 @@ int rsv_judge_server_findings(struct rsv_audit_result *r, size_t reference)
 		reference != RSV_NO_SERVER ? &r->servers[reference] : NULL;
 	int err = 0;
 
+	if (r->servers == NULL)
+		return 0;
 	for (size_t i = 0; err == 0 && i < r->n_servers; i++)
 		err = server_finding(r, &r->servers[i], ref);
 	if (err == 0 && ref != NULL)

@@ -126,15 +126,18 @@ static void start_more(struct rsv_targets *t);
 
 static void maybe_freed(struct rsv_targets *t)
 {
-	struct rsv_target *x;
+	struct rsv_target *x, *next;
 	void (*freed)(void *ctx) = t->freed;
 	void *ctx = t->freed_ctx;
 
 	if (!t->freeing || t->running > 0 || !t->kick_closed)
 		return;
-	for (size_t i = 0; i < BUCKETS; i++)
-		while ((x = t->bucket[i]) != NULL)
-			target_remove(t, x);
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (x = t->bucket[i]; x != NULL; x = next) {
+			next = x->bucket_next;
+			free(x);
+		}
+	}
 	free(t);
 	if (freed != NULL)
 		freed(ctx);
