@@ -12,6 +12,7 @@
 #include "daemon/lock.h"
 #include "daemon/publish_request.h"
 #include "daemon/state.h"
+#include "publisher/print.h"
 #include "publisher/report.h"
 
 /* The daemon answers within the time it was given; this is for the way there and back. */
@@ -124,6 +125,43 @@ static int publish_alone(const struct cli_args *a, struct session *s,
 	return code;
 }
 
+/* ---- --print ---- */
+
+/* The configuration on paper: nothing is asked, locked or written, so a daemon has no part in it.
+ */
+static int print_wanted(const struct cli_args *a, const struct session *s,
+			const struct publish_request *rq, enum pub_print_as as)
+{
+	struct pub_print_params p = { .config = s->config, .as = as };
+	struct config_errors errs = { 0 };
+	struct pub_targets *targets = NULL;
+	struct err_info info = { "" };
+	struct keys keys;
+	struct buf text;
+	int err = keys_load(s->config, &keys, &errs);
+
+	print_config_messages(&errs, false);
+	config_errors_done(&errs);
+	if (err != 0)
+		return CLI_USAGE;
+	buf_init(&text, REPORT_TEXT_MAX);
+	err = pub_targets_from_config(s->config, keys.list, configured_port(s->config), &targets,
+				      &info);
+	if (err == 0)
+		err = publish_request_check(rq, targets, &info);
+	p.targets = targets;
+	p.domain = rq->has_domain ? &rq->domain : NULL;
+	if (err == 0)
+		err = pub_print_write(&p, &text);
+	if (err == 0)
+		(void)fwrite(text.data, 1, text.len, stdout);
+	buf_done(&text);
+	pub_targets_unref(targets);
+	keys_done(&keys);
+	return err == 0 ? CLI_YES
+			: complain(a, err, info.text[0] != '\0' ? info.text : err_text(err));
+}
+
 /* ---- through the daemon ---- */
 
 /* @return whether a daemon was there; then *ret_code is the command's exit code. */
@@ -158,7 +196,9 @@ static bool publish_by_daemon(const struct cli_args *a, const struct session *s,
 static int run(const struct cli_args *a)
 {
 	bool withdraw = strcmp(cli_command_of(a)->name, "withdraw") == 0;
+	const char *print = withdraw ? NULL : cli_get(a, "print");
 	struct publish_request rq = { .withdraw = withdraw };
+	enum pub_print_as as = PUB_PRINT_ZONE;
 	struct session s;
 	uint64_t timeout_ms;
 	int code = session_duration(a, "timeout", PUB_TIMEOUT_MS, &timeout_ms);
@@ -167,6 +207,10 @@ static int run(const struct cli_args *a)
 		return code;
 	if (timeout_ms < 1000 || timeout_ms > PUBLISH_TIMEOUT_MAX_MS)
 		return cli_usage_error(a, "--timeout is 1s to 1h");
+	if (print != NULL && !pub_print_as_parse(print, &as))
+		return cli_usage_error(a, "--print takes %s, not '%s'", pub_print_as_list(), print);
+	if (print != NULL && cli_has(a, "json"))
+		return cli_usage_error(a, "--print writes text to paste: it goes without --json");
 	rq.timeout_ms = (uint32_t)timeout_ms;
 	rq.dry_run = cli_has(a, "dry-run");
 	if (cli_get(a, "domain") != NULL) {
@@ -187,7 +231,9 @@ static int run(const struct cli_args *a)
 	code = session_open(&s, a, false);
 	if (code != 0)
 		return code;
-	if (!publish_by_daemon(a, &s, &rq, &code))
+	if (print != NULL)
+		code = print_wanted(a, &s, &rq, as);
+	else if (!publish_by_daemon(a, &s, &rq, &code))
 		code = publish_alone(a, &s, &rq);
 	session_close(&s);
 	return code;
@@ -199,6 +245,8 @@ static const struct cli_option publish_options[] = {
 	{ 'd', "domain", "DOMAIN", false, "only this domain (default: all that are configured)" },
 	{ 'n', "dry-run", NULL, false, "read and plan, send no update, write nothing" },
 	{ 0, "timeout", "DURATION", false, "for everything, the proof included (default: 60s)" },
+	{ 0, "print", "FORM", false,
+	  "write what to paste, ask and change nothing: zone, nsupdate, powershell" },
 	CLI_OPT_END,
 };
 
@@ -214,10 +262,17 @@ const struct cli_command cmd_publish = {
 		"record that\n"
 		"`withdraw` held back is published again.\n"
 		"With a daemon running the daemon does the work; else this command does.\n"
+		"For a zone that takes no updates, or that is not served by BIND, --print writes "
+		"every record\n"
+		"that is configured, whatever its host's health: lines of a zone file, input of "
+		"nsupdate, or\n"
+		"PowerShell for a Microsoft DNS server. `kmsbeacon verify` proves such a zone "
+		"too.\n"
 		"Exit code 0: every domain is proven, unchanged (or planned, with --dry-run), 1: "
 		"not.",
 	.examples = "  kmsbeacon publish --dry-run\n"
-		    "  kmsbeacon publish --domain corp.example --json",
+		    "  kmsbeacon publish --domain corp.example --json\n"
+		    "  kmsbeacon publish --domain corp.example --print zone >> corp.example.zone",
 	.options = publish_options,
 	.run = run,
 	.usage_exit = CLI_USAGE,

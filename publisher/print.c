@@ -1,0 +1,210 @@
+#include "publisher/print.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define DAY_S  86400u
+#define HOUR_S 3600u
+
+static const char *const words[PUB_PRINT_COUNT_] = {
+	[PUB_PRINT_ZONE] = "zone",
+	[PUB_PRINT_NSUPDATE] = "nsupdate",
+	[PUB_PRINT_POWERSHELL] = "powershell",
+};
+
+bool pub_print_as_parse(const char *text, enum pub_print_as *ret)
+{
+	for (int i = 0; i < PUB_PRINT_COUNT_; i++) {
+		if (strcmp(words[i], text) == 0) {
+			*ret = (enum pub_print_as)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *pub_print_as_list(void)
+{
+	return "zone|nsupdate|powershell";
+}
+
+static int heading(const struct pub_target *t, const char *comment, const char *domain,
+		   struct buf *out)
+{
+	return buf_printf(out, "%s %s%s%s%s\n", comment, domain,
+			  t->view[0] != '\0' ? " (view " : "", t->view,
+			  t->view[0] != '\0' ? ")" : "");
+}
+
+/* "OWNER TTL IN SRV ...", the same in a zone file and behind nsupdate's `update add`. */
+static int record(const struct pub_target *t, const struct dns_name *owner, size_t i,
+		  struct buf *out)
+{
+	const struct dns_srv *srv = &t->wanted[i].srv;
+	char name[DNSNAME_TEXT_MAX], host[DNSNAME_TEXT_MAX];
+
+	return buf_printf(out, "%s. %" PRIu32 " IN SRV %u %u %u %s.\n",
+			  dns_name_format(owner, name), t->ttl_s, srv->priority, srv->weight,
+			  srv->port, dns_name_format(&srv->target, host));
+}
+
+static int write_zone(const struct pub_target *t, const struct dns_name *owner, struct buf *out)
+{
+	int err = ERR_OK;
+
+	for (size_t i = 0; err == ERR_OK && i < t->n_wanted; i++)
+		err = record(t, owner, i, out);
+	return err;
+}
+
+/* ---- nsupdate ---- */
+
+static int server_line(const char *server, const char *lead, struct buf *out)
+{
+	char host[HOST_TEXT_MAX];
+	uint16_t port;
+
+	if (hostport_parse(server, 0, host, &port) != ERR_OK)
+		return ERR_OK; /* cannot be: the configuration was checked */
+	if (port == 0)
+		return buf_printf(out, "%sserver %s\n", lead, host);
+	return buf_printf(out, "%sserver %s %u\n", lead, host, port);
+}
+
+/* How to run it, and what nsupdate would otherwise have to guess. */
+static int nsupdate_head(const struct config *cfg, const struct pub_target *t, struct buf *out)
+{
+	int key = t->key_handle[0] != '\0' ? config_find_key(cfg, t->key_handle) : -1;
+	char addr[ADDR_TEXT_MAX];
+	int err = ERR_OK;
+
+	if (key >= 0)
+		err = buf_printf(out, "; signed: nsupdate -k %s FILE\n", cfg->keys[key].file);
+	for (size_t i = 0; err == ERR_OK && i < t->n_servers; i++)
+		err = server_line(t->servers[i], i == 0 ? "" : "; or: ", out);
+	if (err == ERR_OK && addr_is_set(&t->source4)) {
+		addr_format_host(&t->source4, addr);
+		err = buf_printf(out, "local %s\n", addr);
+	} else if (err == ERR_OK && addr_is_set(&t->source6)) {
+		addr_format_host(&t->source6, addr);
+		err = buf_printf(out, "local %s\n", addr);
+	}
+	return err;
+}
+
+static int write_nsupdate(const struct config *cfg, const struct pub_target *t,
+			  const struct dns_name *owner, const char *domain, struct buf *out)
+{
+	int err = nsupdate_head(cfg, t, out);
+
+	if (err == ERR_OK)
+		err = buf_printf(out,
+				 "; nsupdate finds the zone by itself; where it cannot, write here:"
+				 " zone %s.\n",
+				 domain);
+	for (size_t i = 0; err == ERR_OK && i < t->n_wanted; i++) {
+		err = buf_append(out, "update add ", strlen("update add "));
+		if (err == ERR_OK)
+			err = record(t, owner, i, out);
+	}
+	if (err == ERR_OK)
+		err = buf_append(out, "send\n", strlen("send\n"));
+	return err;
+}
+
+/* ---- PowerShell ---- */
+
+/* A literal string of PowerShell: only the quote itself is special in it. */
+static int quoted(const char *text, struct buf *out)
+{
+	int err = buf_append(out, "'", 1);
+
+	for (; err == ERR_OK && *text != '\0'; text++)
+		err = buf_append(out, *text == '\'' ? "''" : text, *text == '\'' ? 2 : 1);
+	return err == ERR_OK ? buf_append(out, "'", 1) : err;
+}
+
+static int argument(const char *name, const char *text, struct buf *out)
+{
+	int err = buf_printf(out, " -%s ", name);
+
+	return err == ERR_OK ? quoted(text, out) : err;
+}
+
+static int powershell_record(const struct pub_target *t, const char *domain, size_t i,
+			     struct buf *out)
+{
+	const struct dns_srv *srv = &t->wanted[i].srv;
+	char host[DNSNAME_TEXT_MAX], server[HOST_TEXT_MAX];
+	uint16_t port;
+	int err = buf_printf(out, "Add-DnsServerResourceRecord -Srv");
+
+	if (err == ERR_OK && t->n_servers > 0 &&
+	    hostport_parse(t->servers[0], 0, server, &port) == ERR_OK)
+		err = argument("ComputerName", server, out);
+	if (err == ERR_OK)
+		err = argument("ZoneName", domain, out);
+	if (err == ERR_OK)
+		err = argument("Name", PUB_OWNER_LABELS, out);
+	if (err == ERR_OK)
+		err = argument("DomainName", dns_name_format(&srv->target, host), out);
+	if (err == ERR_OK) /* a TimeSpan: days.hours:minutes:seconds */
+		err = buf_printf(
+			out, " -Priority %u -Weight %u -Port %u -TimeToLive %u.%02u:%02u:%02u\n",
+			srv->priority, srv->weight, srv->port, t->ttl_s / DAY_S,
+			t->ttl_s % DAY_S / HOUR_S, t->ttl_s % HOUR_S / 60, t->ttl_s % 60);
+	return err;
+}
+
+static int write_powershell(const struct pub_target *t, const char *domain, struct buf *out)
+{
+	int err = buf_printf(out,
+			     "# Where the zone is another than %s, change -ZoneName, and -Name to "
+			     "what is left of it.\n",
+			     domain);
+
+	for (size_t i = 0; err == ERR_OK && i < t->n_wanted; i++)
+		err = powershell_record(t, domain, i, out);
+	return err;
+}
+
+static int write_target(const struct pub_print_params *p, const struct pub_target *t,
+			struct buf *out)
+{
+	char domain[DNSNAME_TEXT_MAX];
+	struct dns_name owner;
+	int err = dns_name_prefix(PUB_OWNER_LABELS, &t->domain, &owner);
+
+	dns_name_format(&t->domain, domain);
+	if (err == ERR_OK)
+		err = heading(t, p->as == PUB_PRINT_POWERSHELL ? "#" : ";", domain, out);
+	if (err != ERR_OK)
+		return err;
+	if (t->n_wanted == 0)
+		return buf_printf(out, "%s no host is configured for it\n",
+				  p->as == PUB_PRINT_POWERSHELL ? "#" : ";");
+	switch (p->as) {
+	case PUB_PRINT_ZONE:
+		return write_zone(t, &owner, out);
+	case PUB_PRINT_NSUPDATE:
+		return write_nsupdate(p->config, t, &owner, domain, out);
+	case PUB_PRINT_POWERSHELL:
+		return write_powershell(t, domain, out);
+	case PUB_PRINT_COUNT_:
+		break;
+	}
+	return ERR_USAGE;
+}
+
+int pub_print_write(const struct pub_print_params *p, struct buf *out)
+{
+	int err = ERR_OK;
+
+	for (size_t i = 0; err == ERR_OK && i < pub_targets_count(p->targets); i++) {
+		const struct pub_target *t = pub_targets_at(p->targets, i);
+
+		if (p->domain == NULL || dns_name_equal(p->domain, &t->domain))
+			err = write_target(p, t, out);
+	}
+	return err;
+}
