@@ -11,6 +11,7 @@ extern const struct cli_command cmd_lab;
 extern const struct cli_command cmd_policy;
 extern const struct cli_command cmd_probe;
 extern const struct cli_command cmd_publish;
+extern const struct cli_command cmd_reload;
 extern const struct cli_command cmd_run;
 extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_verify;

@@ -171,6 +171,25 @@ def test_reload_keeps_the_old_configuration_where_the_new_one_is_wrong(lab):
     d.wait_log(r"reload\.done", since=mark)
 
 
+def test_reload_command_says_what_is_wrong(lab):
+    d = lab()
+    config = d.folder / "kb.yaml"
+    good = config.read_text()
+    r = d.command("reload")
+    assert r.code == 0 and d.log.count("reload.done") == 1, r
+    config.write_text(good + "keys: [{ name: corp, file: nowhere.key }]\n")  # only the daemon opens key files
+    r = d.command("reload", "--json")
+    assert r.code == 2 and "keys.corp.file" in r.json["errors"][0], r
+    assert "stays in force" in r.err, r
+    config.write_text(good + "nonsense: 1\n")
+    r = d.command("reload")
+    assert r.code == 2 and "nonsense" in r.err, r
+    bind(d.where).disconnect()
+    config.write_text(good)
+    d.stop()
+    assert d.command("reload").code == 1
+
+
 def lab_client(kb, d, n, *words, **how):
     state = d.folder / f"client{n}.json"
     args = ["--json", "--state", state, "--key", d.folder / "state" / "lab.key", "--name", f"pc{n:02}"]
