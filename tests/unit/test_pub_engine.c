@@ -13,16 +13,10 @@
 #include "publisher/report.h"
 #include "tests/lib/pub_site.h"
 
-#define HOSTS                                                                                      \
-	"hosts:\n"                                                                                 \
-	"  - { name: one, target: kms1.d0.test, port: 1688, weight: 10 }\n"                        \
-	"  - { name: two, target: kms2.d0.test, port: 1688, priority: 10 }\n"
-#define D0 HOSTS "publish: { domains: [{ domain: d0.test, lab: true, hosts: [one] }] }\n"
 #define D0_D1                                                                                      \
 	HOSTS "publish: { domains: [{ domain: d0.test, lab: true, hosts: [one] }, "                \
 	      "{ domain: d1.test, lab: true, hosts: [two] }] }\n"
 #define D1 HOSTS "publish: { domains: [{ domain: d1.test, lab: true, hosts: [two] }] }\n"
-#define K1 "0 10 1688 kms1.d0.test"
 
 struct fixture {
 	struct pub_site s;
