@@ -95,6 +95,8 @@ int pub_check_start(struct pub_check *c, struct net *net, struct pub_hosts *host
 	c->target = target;
 	c->zone = zone;
 	c->done = done;
+	c->n_names = 0;
+	c->waiting = 0;
 	c->names = calloc(target->n_wanted > 0 ? target->n_wanted : 1, sizeof(*c->names));
 	if (c->names == NULL)
 		return ERR_NOMEM;

@@ -454,7 +454,8 @@ void pub_item_start(struct pub_item *it)
 
 	it->turn.owner = it;
 	/* A person who asks wants to know how things are now. */
-	if (it->zone == NULL && run->p.zones != NULL && run->p.request.mode == PUB_REFRESH) {
+	if (it->zone == NULL && run->p.zones != NULL &&
+	    (run->p.request.mode == PUB_REFRESH || run->p.request.mode == PUB_STOP)) {
 		it->zone = pub_zone_cache_get(run->p.zones, it->target,
 					      clock_mono_ms(run->net->clock));
 		it->from_cache = it->zone != NULL;

@@ -158,7 +158,7 @@ static int new_rec(struct pub_set *set, const struct dns_srv *srv, struct pub_re
 
 	if (set->n_recs >= PUB_JOURNAL_RECS_MAX)
 		return ERR_LIMIT;
-	if ((set->n_recs & (set->n_recs - 1)) == 0) {
+	if (set->recs == NULL || (set->n_recs & (set->n_recs - 1)) == 0) {
 		size_t n = set->n_recs == 0 ? 1 : 2 * set->n_recs;
 
 		rec = realloc(set->recs, n * sizeof(*rec));

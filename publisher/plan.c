@@ -515,7 +515,7 @@ int pub_plan_make(const struct pub_plan_in *in, struct pub_plan *ret)
 	p.want = zeroed(&p, in->n_wanted, sizeof(*p.want));
 	p.joins = zeroed(&p, in->n_wanted, sizeof(*p.joins));
 	p.removed = zeroed(&p, in->n_seen, sizeof(*p.removed));
-	p.recs = zeroed(&p, in->n_seen, sizeof(*p.recs));
+	p.recs = zeroed(&p, in->n_seen, sizeof(const struct pub_rec *));
 	p.seen_wanted = zeroed(&p, in->n_seen, sizeof(*p.seen_wanted));
 	/* a TTL change costs two entries for a record that is only seen */
 	ret->changes = zeroed(&p, all + 2 < PUB_CHANGES_MAX ? all + 2 : PUB_CHANGES_MAX,
@@ -524,7 +524,7 @@ int pub_plan_make(const struct pub_plan_in *in, struct pub_plan *ret)
 	ret->marks = zeroed(&p, 4 * all, sizeof(*ret->marks));
 	ret->present = zeroed(&p, in->n_wanted, sizeof(*ret->present));
 	ret->absent = zeroed(&p, in->n_seen, sizeof(*ret->absent));
-	ret->hosts = zeroed(&p, n_recs, sizeof(*ret->hosts));
+	ret->hosts = zeroed(&p, n_recs, sizeof(char *));
 	if (p.err == ERR_OK)
 		copy_hosts(&p);
 	if (p.err == ERR_OK)

@@ -344,6 +344,19 @@ def test_target_checks(site):
     assert [f["id"] for f in d["findings"]] == ["target-loopback"]
 
 
+def test_U26_large_set_is_read_by_tcp_and_left_alone(site):
+    foreign = [f"_vlmcs._tcp SRV 0 0 {2000 + i} a-host-with-a-long-name-{i}.corp.test." for i in range(500)]
+    site.start(*foreign, options=("notify-delay 0;", "max-records-per-type 0;"), secondary=False)
+    d = site.run()[0]
+    assert d["state"] == "proven" and changes(d) == [("add", ONE.rstrip("."))], d["hint"]
+    shown = site.primary.records(SRV, "SRV", tcp=True)
+    assert len(shown) == 501
+    site.run("withdraw")
+    assert len(site.primary.records(SRV, "SRV", tcp=True)) == 500
+    updates = [m for m in site.tap.messages() if m.opcode == 5]
+    assert len(updates) == 2 and all(len(m.data) < 512 for m in updates)
+
+
 def test_Z06_two_views_by_key(site, named, loopback):
     inside, outside = Key("inside"), Key("outside")
 
