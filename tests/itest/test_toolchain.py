@@ -232,14 +232,18 @@ def test_deps_gives_the_line_to_run(debian, uid):
     assert "E: no such mirror" in r.stderr or uid != 0
 
 
-def test_deps_brings_bind_without_its_service(debian):
-    debian.missing("bind9")
-    r = debian.deps("demo", uid=0)
+SERVICES = {"bind9": "named", "knot": "knot", "pdns-server": "pdns", "nsd": "nsd"}
+
+
+def test_deps_brings_servers_without_their_services(debian):
+    debian.missing(*SERVICES)
+    r = debian.deps("test", uid=0)
     assert r.returncode == 0, r.stderr
     calls = debian.calls()
     if not os.path.exists("/usr/sbin/policy-rc.d"):  # one that is there is left alone, and decides
         assert calls.pop(0).startswith("install -m 755 ") and calls.pop().startswith("rm -f /usr/sbin/policy-rc.d")
-    assert calls[-1] in ("systemctl disable named.service", "update-rc.d named disable")
+    tool = "systemctl disable {}.service" if os.path.isdir("/run/systemd/system") else "update-rc.d {} disable"
+    assert calls[-4:] == [tool.format(s) for s in SERVICES.values()]
 
 
 def test_deps_knows_its_sets(debian):
