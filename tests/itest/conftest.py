@@ -3,6 +3,7 @@
 When a test fails, the logs of its servers are printed with it.
 """
 
+import functools
 import os
 import signal
 import sys
@@ -13,7 +14,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from kblib.bind import Named  # noqa: E402
 from kblib.kms_host import KmsHost  # noqa: E402
+from kblib.knot import Knot  # noqa: E402
 from kblib.loopback import Loopback  # noqa: E402
+from kblib.nsd import Nsd  # noqa: E402
+from kblib.pdns import Pdns  # noqa: E402
 from kblib.program import Daemon, run_program  # noqa: E402
 from kblib.tap import Tap  # noqa: E402
 
@@ -65,17 +69,37 @@ def loopback():
 
 
 @pytest.fixture
-def named(tmp_path, loopback, started):
-    """named("ns1", zones=[...]) starts a server on the next free address, or on address=."""
+def server(tmp_path, loopback, started):
+    """server(Knot, "ns1", zones=[...]) starts one on the next free address, or on address=."""
 
-    def start(name, **how):
+    def start(kind, name, **how):
         address = how.pop("address", None) or loopback.address()
         port = how.pop("port", loopback.port)
-        server = Named(tmp_path, name, address, port, **how)
-        started.append(server)
-        return server.start()
+        one = kind(tmp_path, name, address, port, **how)
+        started.append(one)
+        return one.start()
 
     return start
+
+
+@pytest.fixture
+def named(server):
+    return functools.partial(server, Named)
+
+
+@pytest.fixture
+def knot(server):
+    return functools.partial(server, Knot)
+
+
+@pytest.fixture
+def pdns(server):
+    return functools.partial(server, Pdns)
+
+
+@pytest.fixture
+def nsd(server):
+    return functools.partial(server, Nsd)
 
 
 @pytest.fixture

@@ -2,7 +2,11 @@
 
     loopback.py   addresses and a port that nobody else uses
     process.py    a child process whose output is waited for, not slept for
-    bind.py       named: keys, zones, views, primary and secondaries, rndc
+    server.py     what all name servers have in common: keys, zones, queries, updates and their answers
+    bind.py       named: views, update-policy, rndc
+    knot.py       knotd: ACLs, knotc
+    pdns.py       pdns_server: SQLite database, Lua update policy, pdnsutil
+    nsd.py        nsd: static zones and secondaries, no UPDATE
     tap.py        a DNS relay that records every message and may tamper with it
     program.py    kmsbeacon, as a command and as a daemon
 """
