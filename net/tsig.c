@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,8 +30,10 @@ const struct tsig_alg_row tsig_algs[TSIG_ALG_COUNT_] = {
 struct tsig_key {
 	unsigned refs;
 	enum tsig_alg alg;
+	size_t mac_len; /* of what we sign, and the least that we take */
 	struct dns_name name;
 	struct dns_name alg_name;
+	char text[32];      /* the algorithm as a key file has it */
 	EVP_MAC_CTX *keyed; /* never used itself: each MAC is made by a copy */
 };
 
@@ -85,8 +88,8 @@ static EVP_MAC_CTX *new_keyed_ctx(const char *digest, const struct secret *secre
 	return ctx;
 }
 
-int tsig_key_new(const struct dns_name *name, enum tsig_alg alg, const struct secret *secret,
-		 struct tsig_key **ret)
+int tsig_key_new(const struct dns_name *name, enum tsig_alg alg, size_t mac_len,
+		 const struct secret *secret, struct tsig_key **ret)
 {
 	struct tsig_key *k = calloc(1, sizeof(*k));
 
@@ -94,6 +97,11 @@ int tsig_key_new(const struct dns_name *name, enum tsig_alg alg, const struct se
 		return ERR_NOMEM;
 	k->refs = 1;
 	k->alg = alg;
+	k->mac_len = mac_len;
+	(void)snprintf(k->text, sizeof(k->text), "%s", tsig_algs[alg].name);
+	if (mac_len < tsig_algs[alg].mac_len)
+		(void)snprintf(k->text, sizeof(k->text), "%s-%zu", tsig_algs[alg].name,
+			       8 * mac_len);
 	k->name = *name;
 	k->keyed = new_keyed_ctx(tsig_algs[alg].digest, secret);
 	if (k->keyed == NULL || dns_name_parse(tsig_algs[alg].wire, &k->alg_name) != 0) {
@@ -125,7 +133,7 @@ const struct dns_name *tsig_key_name(const struct tsig_key *k)
 
 const char *tsig_key_alg_name(const struct tsig_key *k)
 {
-	return tsig_algs[k->alg].name;
+	return k->text;
 }
 
 struct slice {
@@ -199,7 +207,7 @@ static int find_tsig(const uint8_t *msg, size_t len, struct dnswire_rr *ret)
 int tsig_sign(struct tsig_key *k, uint64_t now_s, struct buf *msg, struct tsig_request *ret_req)
 {
 	uint8_t vars[VARS_MAX], rr[RR_MAX];
-	struct tsig_request req = { .time_signed = now_s, .mac_len = tsig_algs[k->alg].mac_len };
+	struct tsig_request req = { .time_signed = now_s, .mac_len = k->mac_len };
 	struct cursor c = { rr };
 	struct dnswire_rr frame;
 	struct slice slices[2];
@@ -295,7 +303,7 @@ static int check_mac(const struct tsig_key *k, const struct tsig_request *req, c
 	size_t vars_len;
 	int err;
 
-	if (rd->mac_len != tsig_algs[k->alg].mac_len)
+	if (rd->mac_len < k->mac_len || rd->mac_len > tsig_algs[k->alg].mac_len)
 		return ERR_TSIG_BADSIG;
 	put_uint(&c, req->mac_len, 2);
 	/* as it was when the server signed: a forwarder may have put another ID in front since */

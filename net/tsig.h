@@ -38,8 +38,9 @@ struct tsig_key;
 /**
  * Read one key from a BIND key file: `key "name" { algorithm hmac-sha256; secret "base64"; };` with
  * C, C++ and shell comments. Refused, each with its sentence: readable by others, no key, several
- * keys, unknown algorithm, truncation (hmac-sha256-128), bad base64, an empty secret. @p info never
- * holds any part of the secret. @return 0, ERR_PARSE, ERR_NOMEM, or what secret_read_file() says.
+ * keys, unknown algorithm, bad base64, an empty secret. `hmac-sha256-128` cuts signatures to so
+ * many bits, of ours and as the least that replies must have. @p info never holds any part of the
+ * secret. @return 0, ERR_PARSE, ERR_NOMEM, or what secret_read_file() says.
  */
 int tsig_key_load(const char *path, struct tsig_key **ret, struct err_info *info);
 /** The parser behind it, for tests and fuzzing: @p text need not be terminated; @p origin names it
@@ -49,7 +50,7 @@ int tsig_key_parse(const char *text, size_t len, const char *origin, struct tsig
 struct tsig_key *tsig_key_ref(struct tsig_key *k);
 void tsig_key_unref(struct tsig_key *k); /* the last one wipes and frees; NULL is fine */
 const struct dns_name *tsig_key_name(const struct tsig_key *k);
-const char *tsig_key_alg_name(const struct tsig_key *k); /* "hmac-sha256" */
+const char *tsig_key_alg_name(const struct tsig_key *k); /* "hmac-sha256", "hmac-sha256-128" */
 
 /** What a request's signature leaves for the check of its reply. */
 struct tsig_request {
@@ -78,7 +79,7 @@ struct tsig_result {
 
 /**
  * Verify a reply to the request that left @p req. The TSIG must be the last record and nothing may
- * follow it; its MAC must have full length (truncation, RFC 8945 §5.2.2.1, is refused).
+ * follow it; its MAC must have full length, or at least what the key file allows.
  *
  * @return 0: signed by the key, in time, no TSIG error.
  *         ERR_TSIG_UNSIGNED, _KEY, _BADSIG, _TIME, ERR_DNS_MALFORMED: not the answer.

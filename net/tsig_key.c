@@ -30,6 +30,7 @@ struct parsed_key {
 	bool has_alg, has_secret;
 	struct dns_name name;
 	enum tsig_alg alg;
+	size_t mac_len;
 	struct secret secret;
 };
 
@@ -168,6 +169,31 @@ static int read_name(struct scanner *s, struct dns_name *ret)
 		       s->origin, t.line);
 }
 
+static size_t least_bits(int alg)
+{
+	size_t half = 4 * tsig_algs[alg].mac_len;
+
+	return half > 80 ? half : 80;
+}
+
+/* hmac-sha256-128 and its like: whole octets, at least 80 bits and half of the hash (RFC 8945
+ * §5.2.2.1). 0 where @p text is no such number. */
+static size_t read_bits(const char *text, size_t len, int alg)
+{
+	size_t bits = 0;
+
+	if (len == 0 || len > 3)
+		return 0;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return 0;
+		bits = 10 * bits + (size_t)(text[i] - '0');
+	}
+	if (bits % 8 != 0 || bits < least_bits(alg) || bits > 8 * tsig_algs[alg].mac_len)
+		return 0;
+	return bits / 8;
+}
+
 static int read_algorithm(struct scanner *s, struct parsed_key *k)
 {
 	struct token t;
@@ -184,17 +210,20 @@ static int read_algorithm(struct scanner *s, struct parsed_key *k)
 
 			if (len < n || strncasecmp(t.at, names[j], n) != 0)
 				continue;
-			if (len == n) {
-				k->alg = (enum tsig_alg)i;
-				k->has_alg = true;
-				return 0;
-			}
-			if (t.at[n] == '-')
-				return err_set(
-					s->info, ERR_PARSE,
-					"%s:%u: truncated signatures (%s with a number of "
-					"bits) are not supported; use plain %s on both sides",
-					s->origin, t.line, names[j], names[j]);
+			k->mac_len = tsig_algs[i].mac_len;
+			if (len > n && t.at[n] == '-')
+				k->mac_len = read_bits(t.at + n + 1, len - n - 1, i);
+			else if (len > n)
+				continue;
+			if (k->mac_len == 0)
+				return err_set(s->info, ERR_PARSE,
+					       "%s:%u: %s can be cut to a multiple of 8 bits from "
+					       "%zu to %zu (RFC 8945, 5.2.2.1)",
+					       s->origin, t.line, names[j], least_bits(i),
+					       8 * tsig_algs[i].mac_len);
+			k->alg = (enum tsig_alg)i;
+			k->has_alg = true;
+			return 0;
 		}
 	}
 	/* not repeated: a secret may stand here, or follow without a blank (failure-modes T14) */
@@ -372,7 +401,7 @@ int tsig_key_parse(const char *text, size_t len, const char *origin, struct tsig
 		s.p += 3;
 	err = read_file(&s, &k);
 	if (err == 0) {
-		err = tsig_key_new(&k.name, k.alg, &k.secret, ret);
+		err = tsig_key_new(&k.name, k.alg, k.mac_len, &k.secret, ret);
 		if (err == ERR_NOT_FOUND)
 			err = err_set(info, ERR_PARSE,
 				      "%s: this machine's libcrypto does not do %s", origin,

@@ -13,9 +13,10 @@ struct tsig_alg_row {
 
 extern const struct tsig_alg_row tsig_algs[TSIG_ALG_COUNT_];
 
-/** The secret is copied into the MAC context only. 0, ERR_NOMEM, or ERR_NOT_FOUND where this
- * libcrypto does not do the digest (MD5 under FIPS). */
-int tsig_key_new(const struct dns_name *name, enum tsig_alg alg, const struct secret *secret,
-		 struct tsig_key **ret);
+/** @p mac_len: shorter than the algorithm's for truncated MACs. The secret is copied into the MAC
+ * context only. 0, ERR_NOMEM, or ERR_NOT_FOUND where this libcrypto does not do the digest (MD5
+ * under FIPS). */
+int tsig_key_new(const struct dns_name *name, enum tsig_alg alg, size_t mac_len,
+		 const struct secret *secret, struct tsig_key **ret);
 
 #endif

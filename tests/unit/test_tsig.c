@@ -54,6 +54,14 @@ static struct tsig_key *make_request(const char *alg, struct tsig_request *ret)
 	return NULL;
 }
 
+static const char *secret_of(const char *alg)
+{
+	for (size_t i = 0; i < N(tsig_request_vectors); i++)
+		if (strcmp(tsig_request_vectors[i].alg, alg) == 0)
+			return tsig_request_vectors[i].secret;
+	return "";
+}
+
 static const struct tsig_reply_vector *find_reply(const char *alg, const char *label)
 {
 	for (size_t i = 0; i < N(tsig_reply_vectors); i++)
@@ -240,6 +248,45 @@ static void t_T11_truncated_mac_is_refused(void **state)
 	assert_int_equal(verify_label("whole-mac", NOW, &res), 0);
 	assert_int_equal(verify_label("long-mac", NOW, &res), ERR_TSIG_BADSIG);
 	assert_int_equal(verify_label("empty-mac", NOW, &res), ERR_TSIG_BADSIG);
+}
+
+/* The key file decides: what it does not name is refused, what it names is taken and made. */
+static void t_T11_truncated_mac_is_taken_where_configured(void **state)
+{
+	static const struct {
+		const char *alg, *reply;
+		int err;
+	} rows[] = {
+		{ "hmac-sha256-128", "half-mac", 0 },
+		{ "hmac-sha256-128", "plain", 0 },
+		{ "hmac-sha256-136", "half-mac", ERR_TSIG_BADSIG },
+		{ "hmac-sha256-128", "empty-mac", ERR_TSIG_BADSIG },
+		{ "hmac-sha256-128", "long-mac", ERR_TSIG_BADSIG },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		const struct tsig_reply_vector *v = find_reply("hmac-sha256", rows[i].reply);
+		struct tsig_request req, cut;
+		struct tsig_key *full = make_request("hmac-sha256", &req);
+		struct tsig_key *k = make_key(rows[i].alg, secret_of("hmac-sha256"));
+		struct tsig_result res;
+		uint8_t wire[WIRE_MAX];
+		struct buf msg;
+
+		assert_string_equal(tsig_key_alg_name(k), rows[i].alg);
+		assert_int_equal(tsig_verify(k, &req, NOW, wire,
+					     hex_decode(v->wire, wire, sizeof(wire)), &res),
+				 rows[i].err);
+		buf_init(&msg, DNSMSG_MAX);
+		assert_int_equal(buf_append(&msg, wire, 12), 0);
+		memset(msg.data, 0, 12);
+		assert_int_equal(tsig_sign(k, NOW, &msg, &cut), 0);
+		assert_int_equal(cut.mac_len, i == 2 ? 17 : 16);
+		buf_done(&msg);
+		tsig_key_unref(k);
+		tsig_key_unref(full);
+	}
 }
 
 /* A reply with a TSIG in parts that a row can bend. */
@@ -434,6 +481,7 @@ int main(void)
 		cmocka_unit_test(t_T09_every_byte_received_is_under_the_signature),
 		cmocka_unit_test(t_T10_stale_reply_time),
 		cmocka_unit_test(t_T11_truncated_mac_is_refused),
+		cmocka_unit_test(t_T11_truncated_mac_is_taken_where_configured),
 		cmocka_unit_test(t_malformed_and_misplaced_signatures),
 		cmocka_unit_test(t_any_cut_reply_is_malformed),
 		cmocka_unit_test(t_L04_no_second_signature),
