@@ -19,6 +19,7 @@ from kblib.loopback import Loopback  # noqa: E402
 from kblib.nsd import Nsd  # noqa: E402
 from kblib.pdns import Pdns  # noqa: E402
 from kblib.program import Daemon, run_program  # noqa: E402
+from kblib.site import Site  # noqa: E402
 from kblib.tap import Tap  # noqa: E402
 
 TEST_TIMEOUT_S = 120
@@ -150,3 +151,9 @@ def daemon(loopback, started):
         return d
 
     return start
+
+
+@pytest.fixture
+def site(named, tap, loopback, kb, tmp_path):
+    """A zone to publish to; site.start() starts its servers."""
+    return Site(named, tap, loopback, kb, tmp_path)
