@@ -357,6 +357,7 @@ def test_daemon_publishes_and_withdraw_lasts(site, daemon):
     assert site.shown() == [] and site.tap.updates() == before
     d.stop()
     d = daemon(path)  # and over a restart
+    d.wait_log(r"daemon\.ready")
     wait_until("it has checked", lambda: row(d)["state"] == "withdrawn")
     assert site.shown() == []
     r = d.command("publish", "--json")
