@@ -397,6 +397,15 @@ void pub_engine_start(struct pub_engine *e)
 	next_step(e);
 }
 
+static void all_due(struct pub_engine *e)
+{
+	for (size_t i = 0; i < e->n_rows; i++)
+		e->rows[i].due_ms = now_ms(e);
+	e->poked = e->running != RUN_NOTHING;
+	if (e->phase == PH_ON)
+		next_step(e);
+}
+
 int pub_engine_set_targets(struct pub_engine *e, struct pub_targets *targets, uint32_t refresh_ms,
 			   bool withdraw_on_stop)
 {
@@ -408,17 +417,16 @@ int pub_engine_set_targets(struct pub_engine *e, struct pub_targets *targets, ui
 		pub_zone_cache_clear(e->zones);
 	else
 		e->reloaded = true; /* the run borrows from it */
-	pub_engine_poke(e);
+	all_due(e);
 	return ERR_OK;
 }
 
 void pub_engine_poke(struct pub_engine *e)
 {
-	for (size_t i = 0; i < e->n_rows; i++)
-		e->rows[i].due_ms = now_ms(e);
-	e->poked = e->running != RUN_NOTHING;
-	if (e->phase == PH_ON)
-		next_step(e);
+	/* A cycle that waits for a lagging secondary would hold back what is news now. */
+	if (e->running == RUN_CYCLE)
+		pub_reconcile_cancel(&e->reconcile);
+	all_due(e);
 }
 
 size_t pub_engine_resume(struct pub_engine *e, const char *host)
@@ -453,7 +461,8 @@ static void give_row(const struct pub_engine *e, const struct row *row, pub_engi
 					      row->last_error != NULL ? row->last_error : "" };
 
 	out.state = row->has_state ? pub_state_name(row->state) : "pending";
-	if (row->has_state && row->state != PUB_LAGGING && is_withdrawn(e, row->target))
+	if (row->has_state && (row->state == PUB_PROVEN || row->state == PUB_UNCHANGED) &&
+	    is_withdrawn(e, row->target))
 		out.state = "withdrawn";
 	if (e->phase == PH_ON)
 		out.next_check_ms = clock_wall_ms(e->p.net->clock) + in_ms;

@@ -34,7 +34,8 @@ void pub_engine_start(struct pub_engine *e);
  * ends with the targets it began with. 0 or ERR_NOMEM (the old ones stay). */
 int pub_engine_set_targets(struct pub_engine *e, struct pub_targets *targets, uint32_t refresh_ms,
 			   bool withdraw_on_stop);
-/** Something changed (health, the local port): check every target soon. */
+/** Something changed (health, the local port): check every target now; a cycle under way begins
+ * anew. */
 void pub_engine_poke(struct pub_engine *e);
 
 /** Results as in pub_reconcile_done_fn; ERR_CANCELED when the engine stops first. */

@@ -33,6 +33,7 @@ struct pub_item {
 	struct net net; /* the run's, with the target's source */
 	enum pub_item_state state;
 	bool reading; /* the wave waits for it */
+	bool in_wave; /* its intents are in the transaction that is being written */
 	int stop_err; /* told to end: with this */
 	struct pub_turn turn;
 	struct dns_client client;

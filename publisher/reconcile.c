@@ -151,8 +151,9 @@ static void go_on(struct pub_run *run, bool journaled)
 	for (size_t i = 0; i < run->n_items; i++) {
 		struct pub_item *it = &run->items[i];
 
-		if (it->state != IT_PLANNED)
-			continue;
+		if (it->state != IT_PLANNED || !it->in_wave)
+			continue; /* planned since: it goes with the next one */
+		it->in_wave = false;
 		if (!journaled)
 			drop_deletes(it);
 		pub_item_go(it);
@@ -186,6 +187,7 @@ static void start_wave(struct pub_run *run)
 
 		if (it->state != IT_PLANNED)
 			continue;
+		it->in_wave = true;
 		pub_item_mark(it, PUB_MARK_NOW);
 		pub_item_mark(it, PUB_MARK_INTENT);
 		updates = updates || it->plan.n_changes > 0;

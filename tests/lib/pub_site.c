@@ -142,6 +142,27 @@ static void follow(struct pub_site *s)
 		memcpy(sec->sets, s->servers[SITE_PRIMARY].sets, sizeof(sec->sets));
 }
 
+/* Intent before the update: each row is there, says what is about to happen, and is written. */
+static void check_journal(struct pub_site *s, const struct dns_msg *m)
+{
+	size_t n;
+	const struct dns_rr *rrs = dnsmsg_section(m, DNS_AUTHORITY, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct pub_set *set = pub_journal_find(s->journal, &m->qname, "", &rrs[i].owner);
+		const struct pub_rec *rec = NULL;
+
+		for (size_t k = 0; set != NULL && k < set->n_recs; k++)
+			if (dns_srv_equal(&set->recs[k].srv, &rrs[i].data.srv))
+				rec = &set->recs[k];
+		if (rec == NULL || rec->dirty)
+			fail_msg("an UPDATE left before its intent was journaled");
+		assert_true(rec->state == PUB_REC_PUBLISHED || /* its TTL is changed */
+			    rec->state == (rrs[i].rclass == DNS_CLASS_NONE ? PUB_REC_INTENT_DELETE
+									   : PUB_REC_INTENT_ADD));
+	}
+}
+
 static void serve_update(struct pub_site_server *v, const struct fake_dns_request *rq, int zone)
 {
 	struct pub_site_set *set = &v->sets[zone];
@@ -152,6 +173,8 @@ static void serve_update(struct pub_site_server *v, const struct fake_dns_reques
 		v->first_update_ms = uv_now(&v->site->t.loop);
 	if (uv_now(&v->site->t.loop) < v->first_update_ms + v->delay_ms)
 		v->early_updates++;
+	if (v->site->check_journal && v->site->journal != NULL)
+		check_journal(v->site, rq->msg);
 	if (rcode == 0 && !prereq_holds(set, rq->msg))
 		rcode = DNS_RCODE_NXRRSET;
 	if (rcode == 0 && !v->ignores_updates) {
@@ -199,6 +222,12 @@ static void serve(struct fake_dns *f, const struct fake_dns_request *rq, void *c
 	if (v->resolver) /* has no cache: knows what the primary knows */
 		memcpy(&v->sets[zone], &v->site->servers[SITE_PRIMARY].sets[zone],
 		       sizeof(v->sets[zone]));
+	if (zone == v->late_zone && rq->msg->qtype == DNS_TYPE_SRV) {
+		v->late_zone = -1;
+		fake_reply_begin(&r, rq, DNS_RCODE_NXDOMAIN, FAKE_AA);
+		fake_dns_send_after(&rq->from, &r, PUB_SITE_LATE_MS);
+		return;
+	}
 	serve_question(v, rq, zone);
 	if (rq->msg->qtype == DNS_TYPE_SRV && v->thaw_after > 0 && --v->thaw_after == 0) {
 		v->frozen = false;
@@ -246,6 +275,7 @@ void pub_site_restart(struct pub_site *s)
 void pub_site_init(struct pub_site *s)
 {
 	memset(s, 0, sizeof(*s));
+	s->check_journal = true;
 	test_net_init(&s->t);
 	for (int i = 0; i < SITE_SERVERS; i++) {
 		struct pub_site_server *v = &s->servers[i];
@@ -256,6 +286,7 @@ void pub_site_init(struct pub_site *s)
 		v->site = s;
 		v->resolver = i == SITE_RESOLVER;
 		v->silent_zone = -1;
+		v->late_zone = -1;
 		for (int z = 0; z < PUB_SITE_ZONES; z++)
 			v->sets[z].serial = 1;
 		v->dns = fake_dns_new(&s->t, &p);

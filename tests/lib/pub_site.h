@@ -54,6 +54,7 @@ struct pub_site_server {
 	uint32_t max_ttl;      /* 0: none */
 	bool frozen;           /* secondary: keeps what it has */
 	unsigned thaw_after;   /* secondary: frozen for so many more SRV questions */
+	int late_zone;         /* answers to SRV questions about it come late; -1: none */
 	uint32_t delay_ms;     /* answers to updates come that late */
 	uint64_t first_update_ms;
 	unsigned early_updates; /* that came before any answer can have left */
@@ -74,7 +75,11 @@ struct pub_site {
 	struct pub_journal *journal;
 	uv_async_t wake;
 	struct pub_targets *targets;
+	/** At each UPDATE, what it changes must stand in the state file; unset where it cannot. */
+	bool check_journal;
 };
+
+#define PUB_SITE_LATE_MS (2 * PUB_WAVE_WAIT_MS)
 
 void pub_site_init(struct pub_site *s);
 /** Everything closed, no handle and no file left. */

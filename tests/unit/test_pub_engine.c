@@ -265,14 +265,34 @@ static void t_reload(void **state)
 	end(&f);
 }
 
-/* A poke while a check runs is not lost with it. */
+/* What is news does not wait for a secondary that lags, and nothing is lost with the cycle. */
 static void t_poke_during_a_run(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	begin(&f, D0, 3600000, false);
+	f.s.servers[SITE_SECONDARY].frozen = true;
+	while (f.s.servers[SITE_PRIMARY].updates == 0)
+		assert_int_not_equal(uv_run(&f.s.t.loop, UV_RUN_ONCE), 0);
+	f.s.servers[SITE_SECONDARY].thaw_after = 1;
 	pub_engine_poke(f.e);
+	wait_results(&f, 1);
+	assert_string_equal(rows(&f), "d0.test unchanged");
+	assert_int_equal(f.s.servers[SITE_PRIMARY].updates, 1);
+	end(&f);
+}
+
+/* A reload lets the exchange that is out come to its end (T15), then checks anew. */
+static void t_reload_during_a_run(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, D0, 3600000, false);
+	assert_int_equal(pub_engine_set_targets(f.e, f.s.targets, 3600000, false), 0);
+	wait_results(&f, 1);
+	assert_string_equal(rows(&f), "d0.test proven");
 	wait_results(&f, 2);
 	assert_string_equal(rows(&f), "d0.test unchanged");
 	end(&f);
@@ -338,6 +358,7 @@ int main(void)
 		cmocka_unit_test(t_withdraw_and_resume),
 		cmocka_unit_test(t_reload),
 		cmocka_unit_test(t_poke_during_a_run),
+		cmocka_unit_test(t_reload_during_a_run),
 		cmocka_unit_test(t_failure_is_tried_again),
 		cmocka_unit_test(t_limits_and_stop),
 		cmocka_unit_test(t_stop_at_every_step),

@@ -235,6 +235,64 @@ static void sql_done(struct store_job *job, int err)
 	assert_int_equal(err, 0);
 }
 
+/* A store job that takes as long as the test wants. */
+struct slow_job {
+	struct store_job job;
+	uv_sem_t go;
+	bool done;
+};
+
+static int run_slow(struct store_job *job, struct store_db *db)
+{
+	(void)db;
+	uv_sem_wait(&((struct slow_job *)job)->go);
+	return 0;
+}
+
+static void slow_done(struct store_job *job, int err)
+{
+	assert_int_equal(err, 0);
+	((struct slow_job *)job)->done = true;
+}
+
+/* A target that is planned while the journal writes the wave before it goes with the next one: the
+ * site fails the test where an UPDATE leaves before its intent is in the file. */
+static void t_planned_during_a_write(void **state)
+{
+	struct slow_job slow = { .job = { .run = run_slow, .done = slow_done } };
+	struct pub_site s;
+	struct pub_site_run run;
+	struct pub_reconcile_params p = { .request = { .mode = PUB_PUBLISH } };
+	uint64_t until;
+
+	(void)state;
+	pub_site_init(&s);
+	pub_site_configure(&s, HOSTS
+			   "publish: { domains: [{ domain: d0.test, lab: true, hosts: [one] }, "
+			   "{ domain: d1.test, lab: true, hosts: [two] }] }\n");
+	assert_int_equal(uv_sem_init(&slow.go, 0), 0);
+	assert_int_equal(store_submit(s.store, &slow.job), 0);
+	s.servers[SITE_PRIMARY].late_zone = 1;
+	p.targets = s.targets;
+	p.journal = s.journal;
+	pub_site_start(&s, &run, &p);
+	uv_ref((uv_handle_t *)&s.wake);
+	until = uv_now(&s.t.loop) + 2 * PUB_SITE_LATE_MS; /* by then both are planned */
+	while (uv_now(&s.t.loop) < until)
+		uv_run(&s.t.loop, UV_RUN_ONCE);
+	assert_int_equal(s.servers[SITE_PRIMARY].updates, 0);
+	uv_sem_post(&slow.go);
+	test_net_run_until(&s.t, &run.done);
+	uv_unref((uv_handle_t *)&s.wake);
+	assert_true(slow.done);
+	assert_int_equal(run.n, 2);
+	assert_int_equal(run.results[0].state, PUB_PROVEN);
+	assert_int_equal(run.results[1].state, PUB_PROVEN);
+	assert_int_equal(s.servers[SITE_PRIMARY].updates, 2);
+	uv_sem_destroy(&slow.go);
+	pub_site_done(&s);
+}
+
 /* P05: adds of configured records still go out, deletes wait. */
 static void t_P05_journal_cannot_be_written(void **state)
 {
@@ -248,6 +306,7 @@ static void t_P05_journal_cannot_be_written(void **state)
 	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
 	assert_int_equal(store_submit(s.store, &job), 0);
 	store_flush(s.store);
+	s.check_journal = false;
 	pub_site_configure(&s, ONE("d0.test", ", hosts: [two]"));
 	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
 	pub_site_expect(&run, PUB_PROVEN);
@@ -288,6 +347,7 @@ int main(void)
 		cmocka_unit_test(t_U10_lost_race_is_planned_again),
 		cmocka_unit_test(t_race_is_bounded),
 		cmocka_unit_test(t_crash_between_update_and_proof),
+		cmocka_unit_test(t_planned_during_a_write),
 		cmocka_unit_test(t_P05_journal_cannot_be_written),
 		cmocka_unit_test(t_without_journal_nothing_is_deleted),
 	};
