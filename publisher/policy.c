@@ -1,8 +1,20 @@
 #include "publisher/policy.h"
 
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const char *const words[PUB_POLICY_COUNT_] = { [PUB_POLICY_BIND] = "bind" };
+#include "publisher/policy_priv.h"
+
+#define PART_MAX 1200
+
+static const char *const words[PUB_POLICY_COUNT_] = {
+	[PUB_POLICY_BIND] = "bind",
+	[PUB_POLICY_KNOT] = "knot",
+	[PUB_POLICY_PDNS] = "pdns",
+};
 
 bool pub_policy_for_parse(const char *text, enum pub_policy_for *ret)
 {
@@ -17,129 +29,147 @@ bool pub_policy_for_parse(const char *text, enum pub_policy_for *ret)
 
 const char *pub_policy_for_list(void)
 {
-	return "bind";
+	return "bind|knot|pdns";
 }
 
-/** Names of one domain as text, made once. */
-struct names {
-	char domain[DNSNAME_TEXT_MAX];
-	char owner[DNSNAME_TEXT_MAX];
-	char key[DNSNAME_TEXT_MAX]; /* on the wire: what BIND calls it */
-	const char *alg;
-};
-
-static int head(const struct names *n, const struct pub_target *t, struct buf *out)
+/* An address in `server:` names no name server; a name may. */
+static void ns_from_servers(const struct pub_target *t, struct policy_names *n)
 {
-	const char *view = t->view;
+	char host[HOST_TEXT_MAX];
+	struct dns_name name;
+	struct addr literal;
+	uint16_t port;
 
-	return buf_printf(
-		out,
-		"// %s%s%s%s: what BIND 9 must allow, and no more.\n"
-		"//\n"
-		"// 1. Beside the other keys of named.conf, the key \"%s\" as in the key file:\n"
-		"//    key \"%s\" { algorithm %s; secret \"...\"; };\n"
-		"//    (tsig-keygen -a %s %s makes a new one; keep the file mode 0600)\n"
-		"//\n",
-		n->domain, view[0] != '\0' ? " (view " : "", view, view[0] != '\0' ? ")" : "",
-		n->key, n->key, n->alg, n->alg, n->key);
+	for (size_t i = 0; i < t->n_servers && n->n_ns < PUB_POLICY_NS_MAX; i++)
+		if (hostport_parse(t->servers[i], 0, host, &port) == ERR_OK &&
+		    addr_parse(host, 0, &literal) != ERR_OK &&
+		    dns_name_parse(host, &name) == ERR_OK)
+			dns_name_format(&name, n->ns[n->n_ns++]);
 }
 
-static int granted(const struct names *n, struct buf *out)
+static void fill_ns(const struct pub_policy_params *p, struct policy_names *n)
 {
-	return buf_printf(
-		out,
-		"// 2. Inside the statement of the zone that holds %s (zone \"%s\",\n"
-		"//    or a zone above or below it). update-policy takes the place of\n"
-		"//    allow-update; a zone that has an update-policy gets the grant line.\n"
-		"update-policy {\n"
-		"\tgrant \"%s\" name %s. SRV;\n"
-		"};\n",
-		n->owner, n->domain, n->key, n->owner);
+	struct dns_name invented;
+
+	for (; n->n_ns < p->n_ns && n->n_ns < PUB_POLICY_NS_MAX; n->n_ns++)
+		dns_name_format(&p->ns[n->n_ns], n->ns[n->n_ns]);
+	if (n->n_ns == 0)
+		ns_from_servers(n->target, n);
+	if (n->n_ns > 0)
+		return;
+	n->ns_invented = true;
+	/* never too long: _vlmcs._tcp. in front of the same domain is longer, and fits */
+	if (dns_name_prefix("ns1", &n->target->domain, &invented) == ERR_OK)
+		dns_name_format(&invented, n->ns[n->n_ns++]);
 }
 
-static int reading(const struct names *n, struct buf *out)
+static void fill_id(struct policy_names *n)
 {
-	return buf_printf(
-		out,
-		"// Reading: the primary is asked for SOA, NS and SRV signed with the key, the "
-		"other\n"
-		"// servers unsigned. Nothing to do where queries are open; where allow-query is\n"
-		"// restricted, add the key on the primary, and this machine on the others:\n"
-		"//    allow-query { ...; key \"%s\"; };\n"
-		"// A view is chosen by match-clients: add key \"%s\" to the view that is meant, "
-		"and\n"
-		"// !key \"%s\" to the views before it. Zone transfers are not used.\n",
-		n->key, n->key, n->key);
+	(void)snprintf(n->id, sizeof(n->id), "kmsbeacon_%s%s%.64s", n->domain,
+		       n->view[0] != '\0' ? "_" : "", n->view);
+	for (char *c = n->id; *c != '\0'; c++)
+		if (!isalnum((unsigned char)*c))
+			*c = '_';
 }
 
-static int delegated(const struct names *n, struct buf *out)
-{
-	return buf_printf(
-		out,
-		"// 2. A zone of its own for the name, so that zone %s itself stays as it is:\n"
-		"zone \"%s\" {\n"
-		"\ttype primary;\n"
-		"\tfile \"%s.zone\";\n"
-		"\tupdate-policy {\n"
-		"\t\tgrant \"%s\" name %s. SRV;\n"
-		"\t};\n"
-		"};\n"
-		"// 3. Its first content, in that file (named must be able to write there); "
-		"replace\n"
-		"//    ns1.%s by the names of the servers that will serve it:\n"
-		"//    $TTL 3600\n"
-		"//    @ IN SOA ns1.%s. hostmaster.%s. 1 3600 900 1209600 300\n"
-		"//    @ IN NS ns1.%s.\n"
-		"// 4. In zone %s, the delegation, for each of those servers:\n"
-		"//    %s. IN NS ns1.%s.\n",
-		n->domain, n->owner, n->owner, n->key, n->owner, n->domain, n->domain, n->domain,
-		n->domain, n->domain, n->owner, n->domain);
-}
-
-static int write_bind(const struct pub_policy_params *p, const struct pub_target *t,
-		      struct buf *out, struct err_info *info)
+int policy_names_init(const struct pub_policy_params *p, const struct pub_target *t,
+		      struct policy_names *ret, struct err_info *info)
 {
 	struct dns_name owner;
-	struct names n;
-	int err;
+	int key, err;
 
-	dns_name_format(&t->domain, n.domain);
+	*ret = (struct policy_names){ .target = t, .view = t->view };
+	dns_name_format(&t->domain, ret->domain);
 	if (t->key == NULL)
 		return err_set(
 			info, ERR_CONFIG,
 			"%s has no key: make one (tsig-keygen -a hmac-sha256 NAME), name its "
 			"file under `keys:` and give the domain `key:`",
-			n.domain);
+			ret->domain);
 	err = dns_name_prefix(PUB_OWNER_LABELS, &t->domain, &owner);
 	if (err != ERR_OK)
 		return err;
-	dns_name_format(&owner, n.owner);
-	dns_name_format(tsig_key_name(t->key), n.key);
-	n.alg = tsig_key_alg_name(t->key);
-	err = head(&n, t, out);
+	dns_name_format(&owner, ret->owner);
+	dns_name_format(tsig_key_name(t->key), ret->key);
+	ret->alg = tsig_key_alg_name(t->key);
+	key = config_find_key(p->config, t->key_handle);
+	ret->key_file = key >= 0 ? p->config->keys[key].file : "";
+	fill_id(ret);
+	fill_ns(p, ret);
+	return ERR_OK;
+}
+
+int policy_part(const char *lead, struct buf *out, const char *fmt, ...)
+{
+	char where[PART_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(where, sizeof(where), fmt, ap);
+	va_end(ap);
+	return buf_printf(out, "%s ---- %s ----\n", lead, where);
+}
+
+int policy_delegation(const struct policy_names *n, struct buf *out)
+{
+	int err = policy_part(";", out, "the file %s.zone", n->owner);
+
+	if (err == ERR_OK && n->ns_invented)
+		err = buf_printf(out,
+				 "; replace %s. here and below by the servers that will serve the "
+				 "zone, or\n; give their names: kmsbeacon policy --delegate --ns "
+				 "NAME\n",
+				 n->ns[0]);
 	if (err == ERR_OK)
-		err = p->delegate ? delegated(&n, out) : granted(&n, out);
+		err = buf_printf(
+			out, "$TTL 3600\n%s. IN SOA %s. hostmaster.%s. 1 3600 900 1209600 300\n",
+			n->owner, n->ns[0], n->domain);
+	for (size_t i = 0; err == ERR_OK && i < n->n_ns; i++)
+		err = buf_printf(out, "%s. IN NS %s.\n", n->owner, n->ns[i]);
 	if (err == ERR_OK)
-		err = reading(&n, out);
+		err = policy_part(";", out, "the zone above: %s", n->domain);
+	if (err == ERR_OK)
+		err = buf_printf(out,
+				 "; SRV records at %s. go from here into the new zone:\n"
+				 "; below a delegation nobody sees them.\n",
+				 n->owner);
+	for (size_t i = 0; err == ERR_OK && i < n->n_ns; i++)
+		err = buf_printf(out, "%s. 3600 IN NS %s.\n", n->owner, n->ns[i]);
+	return err;
+}
+
+bool policy_wants(const struct pub_policy_params *p, const struct pub_target *t)
+{
+	return p->domain == NULL || dns_name_equal(p->domain, &t->domain);
+}
+
+static int write_one(const struct pub_policy_params *p, const struct pub_target *t,
+		     struct policy_names *n, struct buf *out, struct err_info *info)
+{
+	int err = policy_names_init(p, t, n, info);
+
+	if (err == ERR_OK)
+		err = p->server == PUB_POLICY_KNOT ? policy_knot(p, n, out)
+						   : policy_bind(p, n, out);
 	return err;
 }
 
 int pub_policy_write(const struct pub_policy_params *p, struct buf *out, struct err_info *info)
 {
+	struct policy_names *n;
 	int err = ERR_OK;
 
+	if (p->server == PUB_POLICY_PDNS)
+		return policy_pdns(p, out, info);
+	n = malloc(sizeof(*n));
+	if (n == NULL)
+		return ERR_NOMEM;
 	for (size_t i = 0; err == ERR_OK && i < pub_targets_count(p->targets); i++) {
 		const struct pub_target *t = pub_targets_at(p->targets, i);
 
-		if (p->domain != NULL && !dns_name_equal(p->domain, &t->domain))
-			continue;
-		switch (p->server) {
-		case PUB_POLICY_BIND:
-			err = write_bind(p, t, out, info);
-			break;
-		case PUB_POLICY_COUNT_:
-			return ERR_USAGE;
-		}
+		if (policy_wants(p, t))
+			err = write_one(p, t, n, out, info);
 	}
+	free(n);
 	return err;
 }

@@ -242,7 +242,7 @@ static void t_policy(void **state)
 	struct config *cfg = config(CONFIG);
 	struct tsig_key *key = fake_tsig_client_key();
 	struct dns_name dept = name("dept.example");
-	struct pub_policy_params p = { .domain = &dept, .server = PUB_POLICY_BIND };
+	struct pub_policy_params p = { .config = cfg, .domain = &dept, .server = PUB_POLICY_BIND };
 	struct pub_targets *targets;
 	struct err_info info;
 	struct buf out;
