@@ -2,12 +2,13 @@
 
 import os
 import re
+import subprocess
 
 import dns.rcode
 import dns.tsig
 import pytest
 
-from kblib.bind import Key, Zone, zone_text
+from kblib.bind import Key, Zone, find_program, zone_text
 
 CORP = "corp.test"
 SRV = f"_vlmcs._tcp.{CORP}"
@@ -19,7 +20,7 @@ def parts(text):
     """What goes where: {place: lines}. What stands before the first place is for the reader alone."""
     pieces = PART.split(text)
     assert all(line.startswith(("//", "#")) for line in pieces[0].splitlines()), pieces[0]
-    return dict(zip(pieces[1::2], pieces[2::2]))
+    return dict(zip(pieces[1::2], (p.lstrip("\n") for p in pieces[2::2])))
 
 
 def part(text, place):
@@ -178,3 +179,93 @@ def test_domain_without_key_is_said(site, server):
     path.write_text(path.read_text().replace(", key: corp", ""))
     r = site.kb("policy", "-c", path, "--for", server)
     assert r.code == 2 and "has no key" in r.err and r.out == "", r
+
+
+# Knot: its ACL denies with BADKEY.
+
+
+def test_knot_acl_lets_the_srv_set_through_and_nothing_else(site, knot):
+    text = site.policy("--for", "knot")
+    clause = [line.strip() for line in part(text, "entry of the zone").splitlines() if not line.startswith("#")]
+    server = knot("ns1", address=site.address, keys=[site.key, site.other], extra=part(text, "before the section"),
+                  zones=[Zone(CORP, site.text(), clauses=clause)])
+    only_srv_of_the_name(server, site, CORP, "BADKEY")
+    config = site.config()
+    site.publish(config)
+    assert len(server.records(SRV, "SRV")) == 2
+    site.publish(config, "withdraw")
+    assert server.records(SRV, "SRV") == [f"300 {TARGET}"]
+
+
+def test_knot_delegated_zone_works_end_to_end(site, knot, tmp_path):
+    text = site.policy("--for", "knot", "--delegate", "--ns", f"ns1.{CORP}")
+    (tmp_path / f"{SRV}.zone").write_text(part(text, "the file "))
+    storage = f"template:\n  - id: default\n    storage: {tmp_path}\n"
+    server = knot("ns1", address=site.address, keys=[site.key, site.other],
+                  zones=[Zone(CORP, site.text() + part(text, "the zone above"))],
+                  extra=part(text, "before the section") + storage + part(text, "in the section"))
+    server.wait_serial(SRV, 1)
+    only_srv_of_the_name(server, site, SRV, "BADKEY")
+    server.update(SRV, ("delete", SRV, "SRV", TARGET), key=site.key)
+    config = site.config(f", server: '{site.where}'")
+    assert site.publish(config)["zone"] == SRV
+    assert server.records(SRV, "SRV") == [f"3600 0 0 {site.host.port} kms1.{CORP}."]
+    assert server.serial(CORP) == 1
+
+
+# PowerDNS: its script leaves out what it refuses, and the answer is NOERROR all the same.
+
+
+@pytest.fixture
+def commands(tmp_path):
+    """Run the part "commands" as it stands: pdnsutil works on this server's database, systemctl does nothing."""
+
+    def run(server, text):
+        tools = tmp_path / "tools"
+        tools.mkdir()
+        for name, line in (
+            ("pdnsutil", f'exec {find_program("pdnsutil")} --config-dir={server.folder} "$@"'), ("systemctl", ":"),
+        ):
+            (tools / name).write_text(f"#!/bin/sh\n{line}\n")
+            (tools / name).chmod(0o755)
+        r = subprocess.run(
+            ["sh", "-eu"], input=text, env={"PATH": f"{tools}:{os.environ['PATH']}"}, cwd=tmp_path, capture_output=True,
+            text=True, timeout=60,
+        )
+        assert r.returncode == 0, r.stdout + r.stderr
+
+    return run
+
+
+def pdns_with(pdns, site, text, zones):
+    settings = part(text, "pdns.conf").splitlines()
+    assert settings[0] == "dnsupdate=yes" and settings[1].startswith("lua-dnsupdate-policy-script=") and len(settings) == 2
+    server = pdns("ns1", address=site.address, keys=[site.other], zones=zones, policy=part(text, "kmsbeacon-update.lua"))
+    assert all(line.split("=")[0] + "=" in server.config() for line in settings)  # the harness gives both
+    return server
+
+
+def test_pdns_script_lets_the_srv_set_through_and_nothing_else(site, pdns, commands):
+    text = site.policy("--for", "pdns")
+    server = pdns_with(pdns, site, text, [Zone(CORP, site.text())])
+    commands(server, part(text, "commands"))
+    only_srv_of_the_name(server, site, CORP, "NOERROR")
+    config = site.config()
+    before = server.serial(CORP)
+    site.publish(config)
+    assert len(server.records(SRV, "SRV")) == 2 and server.serial(CORP) == before + 1
+    site.publish(config, "withdraw")
+    assert server.records(SRV, "SRV") == [f"300 {TARGET}"]
+
+
+def test_pdns_delegated_zone_works_end_to_end(site, pdns, commands, tmp_path):
+    text = site.policy("--for", "pdns", "--delegate", "--ns", f"ns1.{CORP}")
+    server = pdns_with(pdns, site, text, [Zone(CORP, site.text() + part(text, "the zone above"))])
+    (tmp_path / f"{SRV}.zone").write_text(part(text, "the file _vlmcs"))
+    commands(server, part(text, "commands"))
+    server.wait_serial(SRV, 1)
+    only_srv_of_the_name(server, site, SRV, "NOERROR")
+    server.update(SRV, ("delete", SRV, "SRV", TARGET), key=site.key)
+    assert site.publish(site.config(f", server: '{site.where}'"))["zone"] == SRV
+    assert server.records(SRV, "SRV") == [f"3600 0 0 {site.host.port} kms1.{CORP}."]
+    assert server.serial(CORP) == 1
