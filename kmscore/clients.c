@@ -168,6 +168,15 @@ size_t kms_clients_count(struct kms_clients *t, int64_t now_ms)
 	return t->n;
 }
 
+size_t kms_clients_since(const struct kms_clients *t, int64_t since_ms)
+{
+	size_t n = 0;
+
+	for (uint32_t i = t->newest; i != NONE && t->e[i].seen_ms >= since_ms; i = t->e[i].older)
+		n++;
+	return n;
+}
+
 size_t kms_clients_duplicates(const struct kms_clients *t)
 {
 	return t->duplicates;

@@ -57,6 +57,8 @@ int kms_clients_add(struct kms_clients *t, const struct guid *cmid, const char *
 		    int64_t now_ms, struct kms_clients_seen *ret);
 /** Forget who was not seen for 30 days; @return how many are left. */
 size_t kms_clients_count(struct kms_clients *t, int64_t now_ms);
+/** Clients seen at @p since_ms or later. */
+size_t kms_clients_since(const struct kms_clients *t, int64_t since_ms);
 /** Of these, ids used by more than one machine. */
 size_t kms_clients_duplicates(const struct kms_clients *t);
 

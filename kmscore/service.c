@@ -372,6 +372,7 @@ void kms_service_status(struct kms_service *s, struct kms_service_status *ret)
 	memcpy(ret->by_licence, s->lab.by_licence, sizeof(ret->by_licence));
 	ret->count = kms_count_now(&s->lab.count, now_ms);
 	ret->clients_30d = kms_clients_count(&s->lab.clients, now_ms);
+	ret->clients_7d = kms_clients_since(&s->lab.clients, now_ms - INT64_C(7) * 86400 * 1000);
 	ret->duplicates = kms_clients_duplicates(&s->lab.clients);
 	ret->connections = listener_count(s->listener);
 	ret->refused = s->refused;

@@ -50,6 +50,7 @@ struct kms_service_status {
 	uint64_t by_licence[KMS_LICENCE_COUNT_]; /* lab requests served, by the client's status */
 	uint32_t count;                          /* what clients are told */
 	size_t clients_30d;                      /* distinct CMIDs */
+	size_t clients_7d;                       /* of these, seen in the last 7 days */
 	size_t duplicates;                       /* CMIDs seen with more than one machine name */
 	size_t connections;                      /* open now */
 	uint64_t refused;                        /* connections closed before a byte was read */

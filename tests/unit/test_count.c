@@ -129,6 +129,24 @@ static void t_cloned_images_are_noticed(void **state)
 	kms_clients_done(&f.t);
 }
 
+static void t_clients_of_the_last_days(void **state)
+{
+	struct clients_fixture f;
+
+	(void)state;
+	clients_setup(&f, 100);
+	assert_int_equal(kms_clients_since(&f.t, 0), 0);
+	(void)seen(&f, 1, "pc1", T0);
+	(void)seen(&f, 2, "pc2", T0 + 10);
+	(void)seen(&f, 3, "pc3", T0 + 20);
+	(void)seen(&f, 1, "pc1", T0 + 30);
+	assert_int_equal(kms_clients_since(&f.t, T0), 3);
+	assert_int_equal(kms_clients_since(&f.t, T0 + 20), 2);
+	assert_int_equal(kms_clients_since(&f.t, T0 + 21), 1);
+	assert_int_equal(kms_clients_since(&f.t, T0 + 31), 0);
+	kms_clients_done(&f.t);
+}
+
 /* Names that are equal in what is kept of them are still told apart; they are cut between
  * characters. */
 static void t_long_names(void **state)
@@ -201,6 +219,7 @@ int main(void)
 		cmocka_unit_test(t_ids_leave_after_30_days),
 		cmocka_unit_test(t_clock_set_back),
 		cmocka_unit_test(t_cloned_images_are_noticed),
+		cmocka_unit_test(t_clients_of_the_last_days),
 		cmocka_unit_test(t_long_names),
 		cmocka_unit_test(t_clients_are_bounded),
 		cmocka_unit_test(t_clients_like_a_simple_model),
