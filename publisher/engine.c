@@ -245,11 +245,13 @@ static void on_reconcile(struct pub_reconcile *r, int err, const struct pub_resu
 {
 	struct pub_engine *e = r->owner;
 	enum running was = e->running;
+	bool dry_run = was == RUN_REQUEST && e->first->r.dry_run;
 
 	e->running = RUN_NOTHING;
-	if (err == ERR_OK)
+	/* What might be done says nothing of how things are. */
+	if (err == ERR_OK && !dry_run)
 		take_results(e, results, n);
-	else if (err != ERR_CANCELED)
+	if (err != ERR_OK && err != ERR_CANCELED)
 		log_error(&e->log, "publisher.run", "err=%s text=%s", err_name(err),
 			  "a check could not be made; it is tried again");
 	for (size_t i = 0; i < e->n_rows; i++) {

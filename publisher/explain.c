@@ -276,6 +276,12 @@ static void say_block(const struct pub_failure *f, struct pub_verdict *v)
 		    "findings",
 		    f->owner);
 		return;
+	case PUB_BLOCK_LAST:
+		say(v,
+		    "the set at %s would be left empty, and no client of %s would find a KMS host: "
+		    "publish another host there first, or use --force",
+		    f->owner, f->domain);
+		return;
 	case PUB_BLOCK_ALIAS_LOOP:
 		say(v, "the CNAMEs at %s loop or are more than can be followed: repair them",
 		    f->owner);

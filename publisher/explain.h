@@ -30,6 +30,7 @@ enum pub_block {
 	PUB_BLOCK_NO_EFFECT,  /* NOERROR, but the primary does not show it */
 	PUB_BLOCK_DOT,        /* "." in the set */
 	PUB_BLOCK_TARGET,     /* a wanted record has no usable target */
+	PUB_BLOCK_LAST,       /* a drain would leave the set empty */
 	PUB_BLOCK_ALIAS_LOOP, /* the CNAMEs at the owner do not end */
 };
 

@@ -32,7 +32,7 @@
 	X(LAST_KEPT, "last-kept", "critical", \
 	  "no other host of the set is up, so this one stays published: repair a host") \
 	X(WITHDRAWN, "withdrawn", "info", \
-	  "`kmsbeacon publish` publishes it again") \
+	  "`kmsbeacon publish` publishes it again, after a drain `kmsbeacon resume`") \
 	X(ADOPTED, "adopted", "info", \
 	  "nothing to do; `withdraw --adopted` would remove it too") \
 	X(ORPHAN, "orphan", "warning", \

@@ -311,6 +311,11 @@ static void plan_and_check(struct pub_item *it)
 		plan_failed(it, err);
 		return;
 	}
+	if (it->plan.would_empty) {
+		it->result.would_empty = true;
+		end_failed(it, PUB_STAGE_READ, PUB_BLOCK_LAST, ERR_OK);
+		return;
+	}
 	it->state = IT_CHECK;
 	it->check.owner = it;
 	err = pub_check_start(&it->check, &it->net, it->run->hosts, it->target, it->zone, &it->plan,

@@ -82,7 +82,8 @@ struct pub_run {
 
 static inline bool pub_run_withdraws(const struct pub_run *run)
 {
-	return run->p.request.mode == PUB_WITHDRAW || run->p.request.mode == PUB_STOP;
+	return run->p.request.mode == PUB_WITHDRAW || run->p.request.mode == PUB_DRAIN ||
+	       run->p.request.mode == PUB_STOP;
 }
 
 /** Time left, at most @p max_ms and at least 1. */

@@ -23,8 +23,11 @@ static int fill_want(struct pub_item *it)
 	if (it->want == NULL)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < t->n_wanted; i++) {
-		bool held = j != NULL && it->run->p.request.mode != PUB_PUBLISH &&
-			    pub_journal_held(j, &t->domain, t->view, t->wanted[i].host);
+		/* A person's publish lifts what a withdraw holds back, but no drain. */
+		bool lifts = it->run->p.request.mode == PUB_PUBLISH;
+		bool held = j != NULL &&
+			    (lifts ? pub_journal_drained(j, t->wanted[i].host, NULL)
+				   : pub_journal_held(j, &t->domain, t->view, t->wanted[i].host));
 
 		it->want[i] = held ? PUB_WANT_HELD : PUB_WANT_YES;
 	}
@@ -55,7 +58,9 @@ int pub_item_plan(struct pub_item *it)
 				  .health = it->run->p.health,
 				  .withdraw = pub_run_withdraws(it->run),
 				  .only_host = it->run->host,
-				  .adopted = rq->adopted,
+				  .adopted = rq->adopted || rq->mode == PUB_DRAIN,
+				  .drain = rq->mode == PUB_DRAIN,
+				  .keep_last = rq->mode == PUB_DRAIN && rq->keep_last,
 				  .remember = rq->mode != PUB_STOP && !rq->orphans };
 	int err = fill_want(it);
 

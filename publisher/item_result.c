@@ -240,7 +240,9 @@ static void log_event(const struct pub_item *it)
 {
 	const struct pub_result *r = &it->result;
 	const struct log_ctx *log = &it->run->log;
-	const char *what = pub_run_withdraws(it->run) ? "withdraw" : "publish";
+	const char *what = it->run->p.request.mode == PUB_DRAIN ? "drain"
+			   : pub_run_withdraws(it->run)         ? "withdraw"
+								: "publish";
 	char domain[DNSNAME_TEXT_MAX], zone[DNSNAME_TEXT_MAX], hresult[HRESULT_TEXT_MAX];
 
 	if (it->stop_err == ERR_CANCELED)

@@ -271,6 +271,8 @@ bool pub_journal_held(const struct pub_journal *j, const struct dns_name *domain
 {
 	if (j->n_live_holds == 0)
 		return false;
+	if (host[0] != '\0' && pub_journal_drained(j, host, NULL))
+		return true;
 	return holds(j, domain, view, "") || (host[0] != '\0' && holds(j, domain, view, host));
 }
 
@@ -309,6 +311,7 @@ int pub_journal_hold(struct pub_journal *j, const struct dns_name *domain, const
 		return ERR_OK;
 	h->lifted = false;
 	h->since_ms = now_ms;
+	h->clear_ms = 0;
 	h->dirty = true;
 	h->gen++;
 	j->n_live_holds++;
@@ -336,6 +339,41 @@ size_t pub_journal_release(struct pub_journal *j, const struct dns_name *domain,
 		n++;
 	}
 	return n;
+}
+
+/* ---- drains: holds at the root, above every domain ---- */
+
+static const struct dns_name everywhere = { .len = 1 };
+
+bool pub_journal_drained(const struct pub_journal *j, const char *host, struct pub_drain *ret)
+{
+	const struct pub_hold *h;
+
+	if (j->n_live_holds == 0)
+		return false;
+	h = pub_journal_hold_find(j, &everywhere, "", host);
+	if (h == NULL || h->lifted)
+		return false;
+	if (ret != NULL)
+		*ret = (struct pub_drain){ h->since_ms, h->clear_ms };
+	return true;
+}
+
+int pub_journal_drain(struct pub_journal *j, const char *host, int64_t now_ms, int64_t clear_ms)
+{
+	int err = pub_journal_hold(j, &everywhere, "", host, now_ms);
+	struct pub_hold *h;
+
+	if (err != ERR_OK)
+		return err;
+	h = pub_journal_hold_find(j, &everywhere, "", host);
+	if (h->clear_ms == clear_ms)
+		return ERR_OK;
+	h->clear_ms = clear_ms;
+	h->dirty = true;
+	h->gen++;
+	j->dirty = true;
+	return ERR_OK;
 }
 
 bool pub_journal_is_dirty(const struct pub_journal *j)

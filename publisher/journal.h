@@ -104,6 +104,19 @@ int pub_journal_hold(struct pub_journal *j, const struct dns_name *domain, const
 size_t pub_journal_release(struct pub_journal *j, const struct dns_name *domain, const char *view,
 			   const char *host);
 
+/**
+ * A drain: a hold on a host in every domain, also in those to come. pub_journal_held() knows it; a
+ * release for one domain does not lift it (so `publish` does not), one for all domains does.
+ */
+struct pub_drain {
+	int64_t since_ms; /* wall clock, as the next */
+	int64_t clear_ms; /* from then on no client has the record cached; 0: not known yet */
+};
+/** Also where there is one: @p clear_ms is replaced. 0 or ERR_NOMEM. */
+int pub_journal_drain(struct pub_journal *j, const char *host, int64_t now_ms, int64_t clear_ms);
+/** Whether @p host is drained; @p ret may be NULL. */
+bool pub_journal_drained(const struct pub_journal *j, const char *host, struct pub_drain *ret);
+
 /** One write of everything marked. Owned by the caller until done(). */
 struct pub_sync;
 typedef void pub_sync_done_fn(struct pub_sync *s, int err);

@@ -10,7 +10,8 @@ struct pub_hold {
 	char *view;
 	char *host;
 	int64_t since_ms;
-	bool lifted; /* no longer a hold; the row is to go */
+	int64_t clear_ms; /* of a drain: see struct pub_drain */
+	bool lifted;      /* no longer a hold; the row is to go */
 	bool dirty;
 	uint32_t gen;
 };

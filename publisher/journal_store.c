@@ -20,6 +20,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE pub_hold ("
 	" domain TEXT NOT NULL, view TEXT NOT NULL, host TEXT NOT NULL, since_ms INTEGER NOT NULL,"
 	" PRIMARY KEY (domain, view, host)) WITHOUT ROWID;",
+	/* version 2: drains know when they are through */
+	"ALTER TABLE pub_hold ADD COLUMN clear_ms INTEGER NOT NULL DEFAULT 0;",
 };
 
 const struct store_schema pub_journal_schema = {
@@ -112,8 +114,10 @@ static int load_hold(void *ctx, const struct store_row *row)
 		return ERR_OK;
 	err = pub_journal_hold(l->j, &domain, store_row_text(row, 1), store_row_text(row, 2),
 			       store_row_int(row, 3));
-	if (err == ERR_OK)
+	if (err == ERR_OK) {
+		l->j->holds[l->j->n_holds - 1]->clear_ms = store_row_int(row, 4);
 		l->j->holds[l->j->n_holds - 1]->dirty = false;
+	}
 	return err;
 }
 
@@ -132,8 +136,8 @@ static int load_run(struct store_job *job, struct store_db *db)
 				 "state, returns, since_ms FROM pub_record",
 				 load_record, l, "");
 	if (err == ERR_OK)
-		err = store_exec(db, "SELECT domain, view, host, since_ms FROM pub_hold", load_hold,
-				 l, "");
+		err = store_exec(db, "SELECT domain, view, host, since_ms, clear_ms FROM pub_hold",
+				 load_hold, l, "");
 	return err;
 }
 
@@ -185,6 +189,7 @@ struct pub_sync_row {
 	enum pub_rec_state state;
 	unsigned returns;
 	int64_t since_ms;
+	int64_t clear_ms;
 	uint32_t ttl_asked, ttl_got;
 };
 
@@ -247,8 +252,8 @@ static int write_hold(const struct pub_sync_row *r, struct store_db *db)
 		return store_exec(db,
 				  "DELETE FROM pub_hold WHERE domain = ? AND view = ? AND host = ?",
 				  NULL, NULL, "ttt", domain, r->view, r->host);
-	return store_exec(db, "INSERT OR REPLACE INTO pub_hold VALUES (?, ?, ?, ?)", NULL, NULL,
-			  "ttti", domain, r->view, r->host, r->since_ms);
+	return store_exec(db, "INSERT OR REPLACE INTO pub_hold VALUES (?, ?, ?, ?, ?)", NULL, NULL,
+			  "tttii", domain, r->view, r->host, r->since_ms, r->clear_ms);
 }
 
 static struct pub_sync *sync_of(struct store_job *job)
@@ -409,6 +414,7 @@ static bool copy_hold(struct pub_sync *s, struct pub_hold *h)
 	r->drop = h->lifted;
 	r->domain = h->domain;
 	r->since_ms = h->since_ms;
+	r->clear_ms = h->clear_ms;
 	r->view = strdup(h->view);
 	r->host = strdup(h->host);
 	return r->view != NULL && r->host != NULL;

@@ -474,6 +474,9 @@ static void make_expectations(struct planner *p)
 	for (size_t i = 0; i < p->in->n_seen; i++)
 		if (p->removed[i])
 			out->absent[out->n_absent++] = p->in->seen[i].srv;
+	for (size_t i = 0; p->in->drain && i < p->in->n_wanted; i++)
+		if (p->want[i] == PUB_WANT_HELD && find_seen(p, &p->in->wanted[i].srv) == NONE)
+			out->absent[out->n_absent++] = p->in->wanted[i].srv;
 }
 
 static void tell_dot(struct planner *p)
@@ -482,6 +485,24 @@ static void tell_dot(struct planner *p)
 	    pub_findings_add(&p->out->findings, PUB_F_ABSENT_BY_DOT,
 			     "a record with target \".\" says that there is no KMS here") != ERR_OK)
 		p->err = ERR_NOMEM;
+}
+
+/* Nobody may be left without a host by a drain. What was read is what the UPDATE relies on, so that
+ * two who drain at the same moment do not do together what neither would do alone. */
+static void guard_last(struct planner *p)
+{
+	size_t n_removed = 0, n_left = 0;
+
+	if (!p->in->withdraw || !p->in->keep_last)
+		return;
+	for (size_t i = 0; i < p->in->n_seen; i++) {
+		n_removed += p->removed[i];
+		n_left += !p->removed[i] && p->out->classes[i] != PUB_CLASS_DOT;
+	}
+	p->out->would_empty = n_removed > 0 && n_left == 0;
+	for (size_t i = 0; p->out->would_empty && i < p->in->n_seen; i++)
+		p->removed[i] = false;
+	p->out->need_prereq = n_removed > 0 && n_left > 0;
 }
 
 static void run(struct planner *p)
@@ -497,6 +518,7 @@ static void run(struct planner *p)
 	decide_adds(p);
 	decide_deletes(p);
 	decide_health(p);
+	guard_last(p);
 	make_changes(p);
 	make_marks(p);
 	make_expectations(p);
@@ -523,7 +545,7 @@ int pub_plan_make(const struct pub_plan_in *in, struct pub_plan *ret)
 	ret->classes = zeroed(&p, in->n_seen, sizeof(*ret->classes));
 	ret->marks = zeroed(&p, 4 * all, sizeof(*ret->marks));
 	ret->present = zeroed(&p, in->n_wanted, sizeof(*ret->present));
-	ret->absent = zeroed(&p, in->n_seen, sizeof(*ret->absent));
+	ret->absent = zeroed(&p, in->n_seen + in->n_wanted, sizeof(*ret->absent));
 	ret->hosts = zeroed(&p, n_recs, sizeof(char *));
 	if (p.err == ERR_OK)
 		copy_hosts(&p);

@@ -43,7 +43,9 @@ struct pub_plan_in {
 	bool withdraw;                   /* remove, add nothing */
 	const char *only_host;           /* withdraw: of this host; NULL: of all */
 	bool adopted;                    /* withdraw: what was there before us, too */
-	bool remember; /* what is removed may be brought back by others: watch for it */
+	bool drain; /* with withdraw: every server must have lost what the primary lost earlier */
+	bool keep_last; /* with withdraw: change nothing where the set would be left empty */
+	bool remember;  /* what is removed may be brought back by others: watch for it */
 };
 
 enum pub_class {
@@ -95,7 +97,8 @@ struct pub_plan {
 	bool ttl_is_wish; /* ttl_s was asked for: another one is the server's limit */
 	bool need_prereq; /* the UPDATE must be refused if the set is no longer as read */
 	bool blocked_by_dot;
-	size_t n_bad; /* wanted records left out because of PUB_WANT_BAD */
+	bool would_empty; /* keep_last: so nothing is changed */
+	size_t n_bad;     /* wanted records left out because of PUB_WANT_BAD */
 	struct pub_findings findings;
 	/* private */
 	char **hosts; /* copies of the rows' */

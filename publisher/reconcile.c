@@ -315,6 +315,11 @@ static int prepare(struct pub_run *run)
 		if (run->host == NULL)
 			return ERR_NOMEM;
 	}
+	if (rq->mode == PUB_DRAIN && !rq->dry_run && run->p.journal != NULL && run->host != NULL &&
+	    !pub_journal_drained(run->p.journal, run->host, NULL) &&
+	    pub_journal_drain(run->p.journal, run->host, clock_wall_ms(run->net->clock), 0) !=
+		    ERR_OK)
+		return ERR_NOMEM;
 	run->hosts = pub_hosts_new();
 	if (run->hosts == NULL)
 		return ERR_NOMEM;

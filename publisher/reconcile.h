@@ -32,6 +32,8 @@ enum pub_mode {
 	PUB_PUBLISH,  /* asked for by a person: lifts what an earlier withdraw holds back */
 	PUB_REFRESH,  /* the daemon's own cycle: leaves withdrawn what was withdrawn */
 	PUB_WITHDRAW, /* remove our records, and hold them back from now on */
+	PUB_DRAIN,    /* remove the records of one host, also adopted ones, and hold it back in
+			 every domain until it is resumed */
 	PUB_STOP,     /* on_stop: withdraw: remove our records, but hold nothing back */
 };
 
@@ -40,6 +42,7 @@ struct pub_request {
 	bool dry_run;                  /* plan only: no UPDATE, nothing written */
 	const struct dns_name *domain; /* NULL: all */
 	const char *host;              /* withdraw: records of this host only; NULL: all */
+	bool keep_last;                /* drain: block where the set would be left empty */
 	bool adopted;                  /* withdraw: also records that were there before us */
 	bool orphans; /* withdraw: of domains that are no longer configured, and only those */
 	uint32_t timeout_ms; /* for everything; 0: PUB_TIMEOUT_MS */

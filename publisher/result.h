@@ -51,6 +51,7 @@ struct pub_result {
 	bool has_rcode;
 	uint32_t hresult;
 	char hint[PUB_HINT_MAX]; /* one sentence and the next step; "" where all is well */
+	bool would_empty;        /* a drain was blocked: no other record is in the set */
 	uint32_t ttl_s;          /* of the set as shown last; 0: empty set */
 	const struct pub_change *changes;
 	size_t n_changes;

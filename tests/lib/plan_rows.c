@@ -139,6 +139,8 @@ void plan_row_read(const struct plan_row *r, struct plan_input *x)
 	x->in.ttl_policy = r->enforce ? PUB_TTL_ENFORCE : PUB_TTL_ADOPT;
 	x->in.health = r->health != NULL ? &x->health : NULL;
 	x->in.withdraw = r->withdraw;
+	x->in.drain = r->drain;
+	x->in.keep_last = r->keep_last;
 	x->in.adopted = r->adopted;
 	x->in.only_host = r->only_host;
 	x->in.remember = !r->forget;
@@ -208,6 +210,9 @@ void plan_row_check(const struct plan_row *r)
 		fail_msg("%s: TTL is %u, not %u", r->name, plan.ttl_s, r->ttl);
 	if (plan.need_prereq != r->prereq)
 		fail_msg("%s: prerequisite is %d", r->name, plan.need_prereq);
+	assert_int_equal(plan.would_empty, r->would_empty);
+	if (r->drain)
+		assert_int_equal(plan.n_absent, r->absent);
 	pub_plan_done(&plan);
 }
 

@@ -23,13 +23,15 @@ struct plan_row {
 	const char *marks;   /* now/intent/proven/revert:state[*returns] RECORD */
 	const char *findings;
 	/* what differs from: publish, adopt, TTL 3600, no limit, everything up */
-	bool withdraw, adopted, enforce, forget;
+	bool withdraw, adopted, enforce, forget, drain, keep_last;
 	const char *only_host;
 	uint32_t limit_asked, limit_got;
 	const char *health; /* "+target" up, "-target" down; others unknown; NULL: no gate */
 	bool withdraw_last;
 	uint32_t ttl; /* expected of the plan */
 	bool prereq;
+	bool would_empty;
+	size_t absent; /* expected of a drain */
 };
 
 /** A row as the planner takes it. Its texts are the row's, or live until 64 more were read. */

@@ -325,6 +325,42 @@ static void t_holds(void **state)
 	end(&f);
 }
 
+/* What a drain promises: every domain, restarts, `publish`, and its end. */
+static void t_drains(void **state)
+{
+	struct fixture f;
+	struct dns_name later;
+	struct pub_drain d;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(dns_name_parse("later.test", &later), 0);
+	assert_false(pub_journal_drained(f.j, "local", &d));
+	assert_int_equal(pub_journal_drain(f.j, "local", 5, 0), 0);
+	assert_int_equal(sync_now(&f), 0);
+	close_all(&f);
+	open_all(&f);
+	assert_true(pub_journal_drained(f.j, "local", &d));
+	assert_true(d.since_ms == 5 && d.clear_ms == 0);
+	assert_int_equal(pub_journal_drain(f.j, "local", 9, 77), 0);
+	assert_int_equal(sync_now(&f), 0);
+	close_all(&f);
+	open_all(&f);
+	assert_true(pub_journal_drained(f.j, "local", &d));
+	assert_true(d.since_ms == 5 && d.clear_ms == 77);
+	assert_false(pub_journal_is_dirty(f.j));
+	assert_true(pub_journal_held(f.j, &later, "v", "local"));
+	assert_false(pub_journal_held(f.j, &later, "v", "office"));
+	assert_int_equal(pub_journal_release(f.j, &later, "v", NULL), 0);
+	assert_true(pub_journal_held(f.j, &later, "v", "local"));
+	assert_int_equal(pub_journal_release(f.j, NULL, NULL, "local"), 1);
+	assert_false(pub_journal_drained(f.j, "local", NULL));
+	assert_int_equal(pub_journal_drain(f.j, "local", 20, 0), 0);
+	assert_true(pub_journal_drained(f.j, "local", &d));
+	assert_true(d.since_ms == 20 && d.clear_ms == 0);
+	end(&f);
+}
+
 static void t_index(void **state)
 {
 	static int values[1000];
@@ -388,6 +424,7 @@ int main(void)
 		cmocka_unit_test(t_failed_write_is_made_up_for),
 		cmocka_unit_test(t_unreadable_rows_are_passed_over),
 		cmocka_unit_test(t_holds),
+		cmocka_unit_test(t_drains),
 		cmocka_unit_test(t_index),
 		cmocka_unit_test(t_index_keys),
 	};
