@@ -41,8 +41,10 @@ static void print_service(const json_t *report)
 
 static void print_hosts(const json_t *hosts)
 {
-	static const char *const headings[] = { "HOST", "TARGET", "PORT", "STATE", "SINCE" };
-	struct table *t = table_new(5, headings);
+	static const char *const headings[] = {
+		"HOST", "TARGET", "PORT", "STATE", "SINCE", "DRAIN"
+	};
+	struct table *t = table_new(6, headings);
 	size_t i;
 	const json_t *h;
 
@@ -55,6 +57,7 @@ static void print_hosts(const json_t *hosts)
 		table_cell(t, TONE_PLAIN, "%lld", number(h, "port"));
 		table_cell(t, tone_of(state), "%s", state);
 		table_cell(t, TONE_PLAIN, "%s", json_text(h, "since", "-"));
+		table_cell(t, TONE_WARN, "%s", json_text(h, "drain", ""));
 	}
 	if (json_array_size(hosts) > 0)
 		(void)printf("\n");

@@ -7,11 +7,13 @@
 extern const struct cli_command cmd_check_config;
 extern const struct cli_command cmd_client;
 extern const struct cli_command cmd_discover;
+extern const struct cli_command cmd_drain;
 extern const struct cli_command cmd_lab;
 extern const struct cli_command cmd_policy;
 extern const struct cli_command cmd_probe;
 extern const struct cli_command cmd_publish;
 extern const struct cli_command cmd_reload;
+extern const struct cli_command cmd_resume;
 extern const struct cli_command cmd_run;
 extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_verify;

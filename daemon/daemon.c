@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -40,6 +41,8 @@ static void close_rest(struct daemon *d)
 	if (d->control != NULL)
 		control_free(d->control, on_closed, d);
 	d->control = NULL;
+	drains_free(d->drains); /* before the state: a write of theirs may be under way */
+	d->drains = NULL;
 	if (d->store_open)
 		state_close(&d->store);
 	d->store_open = false;
@@ -134,13 +137,14 @@ static void open_state(struct daemon *d)
 		log_error(&daemon_log, "state.damaged", "text=%s", info.text);
 }
 
-static int start_service(struct daemon *d, struct err_info *info)
+static int open_service(struct daemon *d, const struct addr *listen, size_t n_listen,
+			struct kms_service **ret, struct err_info *info)
 {
 	const struct config *c = d->cfg;
 	struct kms_service_params p = {
 		.mode = c->service.mode == CONFIG_SERVICE_LAB ? KMS_MODE_LAB : KMS_MODE_RELAY,
-		.listen = c->service.listen,
-		.n_listen = c->service.n_listen,
+		.listen = listen,
+		.n_listen = n_listen,
 		.allow = c->service.allow,
 		.n_allow = c->service.n_allow,
 		.max_conns = c->limits.connections,
@@ -152,8 +156,6 @@ static int start_service(struct daemon *d, struct err_info *info)
 	};
 	int err;
 
-	if (c->service.mode == CONFIG_SERVICE_OFF)
-		return 0;
 	if (p.mode == KMS_MODE_LAB && c->lab.key_file_is_default &&
 	    access(c->lab.key_file, F_OK) != 0) {
 		err = lab_keygen(c->lab.key_file, &d->env.rng, info);
@@ -161,22 +163,107 @@ static int start_service(struct daemon *d, struct err_info *info)
 			return err;
 		log_info(&daemon_log, "lab.key.made", "file=%s", c->lab.key_file);
 	}
-	err = kms_service_new(&d->env.net, &p, &d->service, info);
+	err = kms_service_new(&d->env.net, &p, ret, info);
 	if (err != 0 && c->service.listen_is_default && p.n_listen > 1) {
 		/* Nobody asked for IPv6 by name: a machine without it does with what it has. */
 		log_warning(&daemon_log, "service.ipv4_only", "err=%s text=%s", err_name(err),
 			    info->text);
 		p.n_listen = 1;
-		err = kms_service_new(&d->env.net, &p, &d->service, info);
+		err = kms_service_new(&d->env.net, &p, ret, info);
 	}
-	for (size_t i = 0; err == 0 && i < kms_service_n_listen(d->service); i++) {
+	for (size_t i = 0; err == 0 && i < kms_service_n_listen(*ret); i++) {
 		char at[ADDR_TEXT_MAX];
 
-		addr_format(kms_service_addr(d->service, i), at);
+		addr_format(kms_service_addr(*ret, i), at);
 		log_info(&daemon_log, "service.listening", "mode=%s address=%s",
 			 p.mode == KMS_MODE_LAB ? "lab" : "relay", at);
 	}
 	return err;
+}
+
+static int start_service(struct daemon *d, struct err_info *info)
+{
+	const struct config_service *s = &d->cfg->service;
+
+	if (s->mode == CONFIG_SERVICE_OFF)
+		return 0;
+	return open_service(d, s->listen, s->n_listen, &d->service, info);
+}
+
+/* ---- drains ---- */
+
+/* The clients that are connected go on; the record is gone, so nobody new comes. */
+static void on_drain_safe(void *ctx, const char *host)
+{
+	struct daemon *d = ctx;
+	int i = config_find_host(d->cfg, host);
+
+	if (i < 0 || !d->cfg->hosts[i].is_local || d->service == NULL || d->local_drained)
+		return;
+	kms_service_stop(d->service);
+	d->local_drained = true;
+	health_set_local(d->health, false);
+	log_info(&daemon_log, "service.drained", "text=%s",
+		 "the listeners are closed; kmsbeacon resume opens them again");
+}
+
+static uint32_t unseen_ttl(void *ctx, const char *host)
+{
+	const struct daemon *d = ctx;
+	const struct config_publish *p = &d->cfg->publish;
+	uint32_t ttl_s = 0;
+
+	for (size_t i = 0; i < p->n_domains; i++)
+		for (size_t k = 0; k < p->domains[i].n_hosts; k++)
+			if (strcmp(d->cfg->hosts[p->domains[i].hosts[k]].name, host) == 0 &&
+			    p->domains[i].ttl_s > ttl_s)
+				ttl_s = p->domains[i].ttl_s;
+	return ttl_s;
+}
+
+void daemon_load_drains(struct daemon *d)
+{
+	for (size_t i = 0; i < d->cfg->n_hosts; i++)
+		drains_load(d->drains, d->cfg->hosts[i].name);
+}
+
+static int start_drains(struct daemon *d, struct err_info *info)
+{
+	const struct drains_params p = {
+		.net = &d->env.net,
+		.engine = d->engine,
+		.journal = d->store_open ? d->store.journal : NULL,
+		.unseen_ttl = unseen_ttl,
+		.safe = on_drain_safe,
+		.ctx = d,
+	};
+	int err = drains_new(&p, &d->drains);
+
+	if (err != 0)
+		return err_set(info, err, "%s", err_text(err));
+	daemon_load_drains(d);
+	return 0;
+}
+
+int daemon_reopen_local(struct daemon *d, struct err_info *info)
+{
+	struct addr at[16]; /* as many as service.listen may have */
+	size_t n = kms_service_n_listen(d->service);
+	struct kms_service *fresh = NULL;
+	int err;
+
+	n = n < sizeof(at) / sizeof(at[0]) ? n : sizeof(at) / sizeof(at[0]);
+	for (size_t i = 0; i < n;
+	     i++) /* the ports that are published, also where the kernel chose */
+		at[i] = *kms_service_addr(d->service, i);
+	err = open_service(d, at, n, &fresh, info);
+	if (err != 0)
+		return err;
+	kms_service_free(d->service, on_closed, d);
+	d->service = fresh;
+	d->local_drained = false;
+	health_set_local(d->health, true);
+	return 0;
 }
 
 static void on_health_changed(void *ctx)
@@ -202,7 +289,7 @@ void daemon_configure_health(struct daemon *d)
 		n++;
 	}
 	health_configure(d->health, &d->cfg->health, hosts, n);
-	health_set_local(d->health, d->service != NULL);
+	health_set_local(d->health, d->service != NULL && !d->local_drained);
 }
 
 static int start_health(struct daemon *d, struct err_info *info)
@@ -275,7 +362,8 @@ static int start(struct daemon *d, struct err_info *info)
 	if (err != 0)
 		return err;
 	open_state(d);
-	return start_engine(d, info);
+	err = start_engine(d, info);
+	return err == 0 ? start_drains(d, info) : err;
 }
 
 int daemon_run(const char *path, struct config *cfg, struct keys *keys)

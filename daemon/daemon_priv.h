@@ -5,6 +5,7 @@
 
 #include "common/config.h"
 #include "daemon/control.h"
+#include "daemon/drain.h"
 #include "daemon/env.h"
 #include "daemon/health.h"
 #include "daemon/keys.h"
@@ -25,9 +26,11 @@ struct daemon {
 	struct state store;
 	bool store_open;
 	struct kms_service *service; /* NULL: mode off */
+	bool local_drained;          /* its listeners are closed */
 	struct health *health;
 	struct pub_engine *engine;
 	bool engine_running;
+	struct drains *drains;
 	struct control *control;
 	uv_signal_t sigterm, sigint, sighup;
 	bool signals_open;
@@ -37,10 +40,18 @@ extern const struct log_ctx daemon_log;
 
 /** Port of `local` where its host entry leaves it to what was bound. */
 uint16_t daemon_local_port(const struct daemon *d);
+/** Open the listeners of a drained `local` again, where they were. 0, or why not in @p info. */
+int daemon_reopen_local(struct daemon *d, struct err_info *info);
+/** Take up what the journal has of drains, for every host of the configuration. */
+void daemon_load_drains(struct daemon *d);
 /** Tell the health table what the configuration says: at start and at a reload. */
 void daemon_configure_health(struct daemon *d);
 /** A request of the control socket; the handler of control.h. */
 void daemon_request(void *ctx, struct control_call *call, const char *command, const json_t *args);
+/** `drain`, `drain-status`, `resume`: drain_requests.c. */
+void daemon_request_drain(struct daemon *d, struct control_call *call, const json_t *args);
+void daemon_request_drain_status(struct daemon *d, struct control_call *call, const json_t *args);
+void daemon_request_resume(struct daemon *d, struct control_call *call, const json_t *args);
 /** `status` (design §3); a new reference. */
 json_t *daemon_status(struct daemon *d);
 /** Read the file again; on success it is in force, else the old one stays and @p errs says why. 0

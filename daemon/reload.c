@@ -55,6 +55,7 @@ static void apply(struct daemon *d, struct config *cfg, struct keys *keys,
 	d->keys = *keys;
 	d->cfg = cfg;
 	daemon_configure_health(d);
+	daemon_load_drains(d);
 	config_free(old);
 }
 

@@ -17,7 +17,7 @@ static json_t *status_service(struct daemon *d)
 
 	if (d->service != NULL)
 		kms_service_status(d->service, &st);
-	for (size_t i = 0; d->service != NULL && i < kms_service_n_listen(d->service); i++) {
+	for (size_t i = 0; st.listening && i < kms_service_n_listen(d->service); i++) {
 		char at[ADDR_TEXT_MAX];
 
 		addr_format(kms_service_addr(d->service, i), at);
@@ -37,13 +37,16 @@ static json_t *status_host(const struct daemon *d, const struct config_host *h)
 	char since[CLOCK_TEXT_MAX];
 	int64_t since_ms = 0;
 	struct dns_name target;
+	struct drain_status drain;
+	bool drained = drains_get(d->drains, h->name, &drain);
 
 	if (h->target != NULL && dns_name_parse(h->target, &target) == 0)
 		state = health_state(d->health, &target, port, &since_ms);
 	clock_format_rfc3339(since_ms, since);
-	return json_pack("{s:s, s:s?, s:i, s:s, s:s?, s:b}", "name", h->name, "target", h->target,
-			 "port", (int)port, "state", health_state_name(state), "since",
-			 since_ms != 0 ? since : NULL, "drained", 0);
+	return json_pack("{s:s, s:s?, s:i, s:s, s:s?, s:b, s:s?}", "name", h->name, "target",
+			 h->target, "port", (int)port, "state", health_state_name(state), "since",
+			 since_ms != 0 ? since : NULL, "drained", drained, "drain",
+			 drained ? drain_phase_name(drain.phase) : NULL);
 }
 
 static json_t *status_hosts(const struct daemon *d)
@@ -129,6 +132,12 @@ void daemon_request(void *ctx, struct control_call *call, const char *command, c
 		control_answer(call, 0, daemon_status(d));
 	else if (strcmp(command, "publish") == 0 || strcmp(command, "withdraw") == 0)
 		request_publish(d, call, command[0] == 'w', args);
+	else if (strcmp(command, "drain") == 0)
+		daemon_request_drain(d, call, args);
+	else if (strcmp(command, "drain-status") == 0)
+		daemon_request_drain_status(d, call, args);
+	else if (strcmp(command, "resume") == 0)
+		daemon_request_resume(d, call, args);
 	else if (strcmp(command, "reload") == 0)
 		request_reload(d, call);
 	else

@@ -1,0 +1,272 @@
+#include "cli/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/control_client.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "cli/table.h"
+#include "common/clock.h"
+#include "common/mem.h"
+#include "publisher/report.h"
+
+/* Looking and withdrawing may each take what a publish may, and wait for one that runs. */
+#define DRAIN_TIMEOUT_MS  (4 * PUB_TIMEOUT_MS)
+#define RESUME_TIMEOUT_MS 10000
+#define POLL_MS           1000
+#define REPORT_TEXT_MAX   (64u << 20)
+
+static int ask(const struct cli_args *a, const struct session *s, const char *command, json_t *args,
+	       uint64_t timeout_ms, struct control_result *ret)
+{
+	struct err_info info;
+	int err =
+		control_ask(s->config->node.control.socket, command, args, timeout_ms, ret, &info);
+
+	json_decref(args);
+	if (err == 0 && ret->report != NULL)
+		return 0;
+	if (err == 0)
+		(void)err_set(&info, err, "%s", json_text(ret->error, "text", "refused"));
+	if (cli_has(a, "json"))
+		print_json_error(err != 0 ? err_name(err)
+					  : json_text(ret->error, "code", "INTERNAL"),
+				 info.text);
+	(void)fprintf(stderr, "kmsbeacon %s: %s\n", cli_command_of(a)->name, info.text);
+	if (err == 0)
+		err = ret->exit_code != 0 ? ret->exit_code : CLI_NO;
+	else
+		err = CLI_NO;
+	json_decref(ret->error);
+	return err;
+}
+
+static json_t *host_args(const struct cli_args *a, bool force)
+{
+	const char *const *names;
+	size_t n = cli_operands(a, &names);
+
+	return json_pack("{s:s*, s:b}", "host", n > 0 ? names[0] : NULL, "force", force);
+}
+
+/* ---- drain ---- */
+
+static bool is_state(const json_t *report, const char *state)
+{
+	return strcmp(json_text(report, "state", ""), state) == 0;
+}
+
+static void clear_progress(void)
+{
+	(void)fprintf(stderr, "\r\033[K");
+}
+
+static void show_progress(const json_t *report)
+{
+	long long left_s =
+		((long long)json_integer_value(json_object_get(report, "left_ms")) + 999) / 1000;
+	const char *host = json_text(report, "host", "");
+
+	clear_progress();
+	if (is_state(report, "waiting"))
+		(void)fprintf(stderr, "%s: %llds until no client has its record cached", host,
+			      left_s);
+	else
+		(void)fprintf(stderr, "%s: a server still shows its record", host);
+	(void)fflush(stderr);
+}
+
+static void pause_for(const json_t *report)
+{
+	json_int_t ms = POLL_MS;
+	json_int_t left = json_integer_value(json_object_get(report, "left_ms"));
+	struct timespec ts;
+
+	if (is_state(report, "waiting") && left < ms)
+		ms = left + 10;
+	ts.tv_sec = (time_t)(ms / 1000);
+	ts.tv_nsec = (long)(ms % 1000) * 1000000;
+	(void)nanosleep(&ts, NULL);
+}
+
+/* The daemon does the waiting; this only looks on, so that hanging up changes nothing.
+ * Replaces *report. @return an exit code. */
+static int wait_until_safe(const struct cli_args *a, const struct session *s, json_t **report)
+{
+	bool terminal = isatty(STDERR_FILENO) == 1;
+	int code = CLI_YES;
+
+	while (code == CLI_YES && !is_state(*report, "safe")) {
+		struct control_result result;
+		json_t *domains;
+
+		if (terminal)
+			show_progress(*report);
+		pause_for(*report);
+		code = ask(a, s, "drain-status", host_args(a, false), RESUME_TIMEOUT_MS, &result);
+		if (code != 0)
+			break;
+		domains = json_incref(json_object_get(*report, "domains")); /* of the beginning */
+		json_decref(*report);
+		*report = result.report;
+		(void)json_object_set_new(*report, "domains", domains);
+		if (result.exit_code != 0)
+			code = CLI_NO; /* resumed meanwhile */
+	}
+	if (terminal)
+		clear_progress();
+	return code;
+}
+
+static void print_domains(const json_t *report)
+{
+	struct buf text;
+
+	buf_init(&text, REPORT_TEXT_MAX);
+	if (pub_report_text(report, colours_on(stdout), &text) == 0)
+		(void)fwrite(text.data, 1, text.len, stdout);
+	buf_done(&text);
+}
+
+static void print_drain(const json_t *report)
+{
+	const char *host = json_text(report, "host", "");
+	const json_t *clients = json_object_get(report, "clients_7d");
+	bool is_local = json_is_true(json_object_get(report, "local"));
+
+	if (json_array_size(json_object_get(report, "domains")) > 0)
+		print_domains(report);
+	if (is_state(report, "refused"))
+		(void)printf("%s is not drained: see the domains above; --force drains it all the "
+			     "same\n",
+			     host);
+	else if (is_state(report, "none"))
+		(void)printf("%s was resumed meanwhile\n", host);
+	else if (is_state(report, "withdrawing"))
+		(void)printf("%s: a server still shows its record; this is tried again: %s\n", host,
+			     json_text(report, "text", ""));
+	else if (is_state(report, "waiting"))
+		(void)printf("%s: no server shows its record; clients may have it cached until "
+			     "%s\n",
+			     host, json_text(report, "safe_at", "-"));
+	else if (is_local)
+		(void)printf("%s is drained: its listeners are closed\n", host);
+	else
+		(void)printf("%s: safe to stop\n", host);
+	if (json_is_integer(clients) && !is_state(report, "refused"))
+		(void)printf("%lld clients used it in the last 7 days; those that cached the host "
+			     "itself do not ask DNS until it fails them\n",
+			     (long long)json_integer_value(clients));
+}
+
+static int run_drain(const struct cli_args *a)
+{
+	struct control_result result;
+	const char *const *names;
+	struct session s;
+	int code;
+
+	if (cli_operands(a, &names) > 1)
+		return cli_usage_error(a, "one host at a time");
+	code = session_open(&s, a, false);
+	if (code != 0)
+		return code;
+	code = ask(a, &s, "drain", host_args(a, cli_has(a, "force")), DRAIN_TIMEOUT_MS, &result);
+	if (code == 0) {
+		code = result.exit_code;
+		if (code == 0 && cli_has(a, "wait"))
+			code = wait_until_safe(a, &s, &result.report);
+		if (cli_has(a, "json"))
+			print_json(json_incref(result.report));
+		else
+			print_drain(result.report);
+		json_decref(result.report);
+	}
+	session_close(&s);
+	return code;
+}
+
+static const struct cli_option drain_options[] = {
+	CLI_OPT_CONFIG,
+	CLI_OPT_JSON,
+	{ 'w', "wait", NULL, false, "return when the host is safe to stop" },
+	{ 0, "force", NULL, false,
+	  "also where no other record is left, or a domain cannot be read" },
+	CLI_OPT_END,
+};
+
+const struct cli_command cmd_drain = {
+	.name = "drain",
+	.operands = "[HOST]",
+	.summary = "take a host out of DNS, and tell when it is safe to stop",
+	.text = "Withdraws the records of HOST (default: local) in every domain. When no server "
+		"shows them\n"
+		"any more, clients may still have them cached for their TTL; after that `local` "
+		"closes its\n"
+		"listeners, and of another host it is said that it is safe to stop. A drain lasts, "
+		"over\n"
+		"restarts too, until `kmsbeacon resume`. Refused where no record would be left in "
+		"a "
+		"set.\n"
+		"Exit code 0: it has begun (with --wait: the host is safe to stop), 1: refused, or "
+		"no\n"
+		"daemon answers.",
+	.examples = "  kmsbeacon drain --wait\n  kmsbeacon drain office",
+	.options = drain_options,
+	.run = run_drain,
+	.usage_exit = CLI_USAGE,
+};
+
+/* ---- resume ---- */
+
+static int run_resume(const struct cli_args *a)
+{
+	struct control_result result;
+	const char *const *names;
+	struct session s;
+	int code;
+
+	if (cli_operands(a, &names) > 1)
+		return cli_usage_error(a, "one host, or none for all");
+	code = session_open(&s, a, false);
+	if (code != 0)
+		return code;
+	code = ask(a, &s, "resume", host_args(a, false), RESUME_TIMEOUT_MS, &result);
+	session_close(&s);
+	if (code != 0)
+		return code;
+	if (cli_has(a, "json"))
+		print_json(json_incref(result.report));
+	else if (json_integer_value(json_object_get(result.report, "lifted")) > 0)
+		(void)printf("%s: published again\n",
+			     json_text(result.report, "host", "all hosts"));
+	else
+		(void)printf("nothing was drained or withdrawn\n");
+	code = result.exit_code;
+	json_decref(result.report);
+	return code;
+}
+
+static const struct cli_option resume_options[] = {
+	CLI_OPT_CONFIG,
+	CLI_OPT_JSON,
+	CLI_OPT_END,
+};
+
+const struct cli_command cmd_resume = {
+	.name = "resume",
+	.operands = "[HOST]",
+	.summary = "publish a host again after drain or withdraw",
+	.text = "Lifts what `drain HOST` and `withdraw --host HOST` hold back; without HOST, of "
+		"all "
+		"hosts. The\n"
+		"listeners of `local` are opened again before its records are published.\n"
+		"Exit code 0: done, 1: no daemon answers, or the listeners cannot be opened.",
+	.examples = "  kmsbeacon resume",
+	.options = resume_options,
+	.run = run_resume,
+	.usage_exit = CLI_USAGE,
+};

@@ -1,0 +1,171 @@
+/* What `kmsbeacon drain` and `resume` ask of the daemon. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "daemon/daemon_priv.h"
+#include "publisher/report.h"
+
+/** A drain that somebody waits for to begin. */
+struct drain_call {
+	struct daemon *daemon;
+	struct control_call *call;
+	char host[DRAIN_HOST_MAX];
+};
+
+static const struct config_host *host_of(const struct daemon *d, const char *name)
+{
+	int i = config_find_host(d->cfg, name);
+
+	return i >= 0 ? &d->cfg->hosts[i] : NULL;
+}
+
+static json_t *time_or_null(int64_t wall_ms)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	if (wall_ms == 0)
+		return json_null();
+	clock_format_rfc3339(wall_ms, text);
+	return json_string(text);
+}
+
+/* Clients of other hosts are not known here. */
+static json_t *clients_or_null(struct daemon *d, bool is_local)
+{
+	struct kms_service_status st;
+
+	if (!is_local || d->service == NULL)
+		return json_null();
+	kms_service_status(d->service, &st);
+	return json_integer((json_int_t)st.clients_7d);
+}
+
+/** @p state overrides what the drain itself says; @p domains is taken over, NULL: none. */
+static json_t *drain_json(struct daemon *d, const char *host, const char *state, json_t *domains)
+{
+	const struct config_host *h = host_of(d, host);
+	bool is_local = h != NULL && h->is_local;
+	struct drain_status st = { .text = "" };
+	bool known = drains_get(d->drains, host, &st);
+	int64_t left_ms = st.safe_at_ms - clock_wall_ms(d->env.net.clock);
+
+	if (state == NULL)
+		state = known ? drain_phase_name(st.phase) : "none";
+	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:I, s:i, s:o, s:s, s:o}", "host", host,
+			 "local", is_local, "state", state, "since", time_or_null(st.since_ms),
+			 "safe_at", time_or_null(st.safe_at_ms), "left_ms",
+			 (json_int_t)(st.phase == DRAIN_WAITING && left_ms > 0 ? left_ms : 0),
+			 "ttl_s", (int)st.ttl_s, "clients_7d", clients_or_null(d, is_local), "text",
+			 st.text, "domains", domains != NULL ? domains : json_array());
+}
+
+static json_t *domains_json(const struct pub_result *results, size_t n)
+{
+	json_t *report = pub_report_json(results, n);
+	json_t *domains = json_incref(json_object_get(report, "domains"));
+
+	json_decref(report);
+	return domains;
+}
+
+static void on_begun(void *ctx, int err, const struct pub_result *results, size_t n)
+{
+	struct drain_call *c = ctx;
+	struct daemon *d = c->daemon;
+
+	if (err == ERR_USAGE)
+		control_answer(c->call, 1,
+			       drain_json(d, c->host, "refused", domains_json(results, n)));
+	else if (err != 0)
+		control_fail(c->call, 1, err_name(err), err_text(err));
+	else
+		control_answer(c->call, 0, drain_json(d, c->host, NULL, domains_json(results, n)));
+	free(c);
+}
+
+/* @return the host asked for, or NULL after the request was answered. */
+static const char *parse_host(struct daemon *d, struct control_call *call, const json_t *args)
+{
+	const char *host = json_string_value(json_object_get(args, "host"));
+	struct err_info info;
+
+	if (host == NULL)
+		host = CONFIG_LOCAL;
+	if (host_of(d, host) != NULL)
+		return host;
+	(void)err_set(&info, ERR_USAGE, "the configuration has no host named '%.64s'", host);
+	control_fail(call, 2, "USAGE", info.text);
+	return NULL;
+}
+
+void daemon_request_drain(struct daemon *d, struct control_call *call, const json_t *args)
+{
+	const char *host = parse_host(d, call, args);
+	struct drain_status st;
+	struct drain_call *c;
+	int err;
+
+	if (host == NULL)
+		return;
+	if (drains_get(d->drains, host, &st)) { /* it goes on */
+		control_answer(call, 0, drain_json(d, host, NULL, NULL));
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (c == NULL) {
+		control_fail(call, 1, "NOMEM", err_text(ERR_NOMEM));
+		return;
+	}
+	c->daemon = d;
+	c->call = call;
+	(void)snprintf(c->host, sizeof(c->host), "%s", host);
+	err = drains_begin(d->drains, c->host, json_is_true(json_object_get(args, "force")),
+			   on_begun, c);
+	if (err == 0)
+		return;
+	free(c);
+	control_fail(call, 1, err_name(err),
+		     err == ERR_BUSY ? "a drain of this host is being begun; try again"
+		     : err == ERR_STORE_OPEN
+			     ? "the state file cannot be used, so a drain would not "
+			       "last; see the log, and node.state_dir"
+			     : err_text(err));
+}
+
+void daemon_request_drain_status(struct daemon *d, struct control_call *call, const json_t *args)
+{
+	const char *host = parse_host(d, call, args);
+	struct drain_status st;
+
+	if (host != NULL)
+		control_answer(call, drains_get(d->drains, host, &st) ? 0 : 1,
+			       drain_json(d, host, NULL, NULL));
+}
+
+void daemon_request_resume(struct daemon *d, struct control_call *call, const json_t *args)
+{
+	const char *host = json_string_value(json_object_get(args, "host"));
+	const struct config_host *h = NULL; /* all */
+	struct err_info info;
+	size_t n;
+	int err = 0;
+
+	if (host != NULL) {
+		host = parse_host(d, call, args);
+		if (host == NULL)
+			return;
+		h = host_of(d, host);
+	}
+	/* First the service, then the record that leads to it. */
+	if (d->local_drained && (h == NULL || h->is_local))
+		err = daemon_reopen_local(d, &info);
+	if (err != 0) {
+		log_error(&daemon_log, "service.not_resumed", "err=%s text=%s", err_name(err),
+			  info.text);
+		control_fail(call, 1, err_name(err), info.text);
+		return;
+	}
+	n = drains_resume(d->drains, host);
+	control_answer(call, 0, json_pack("{s:s?, s:I}", "host", host, "lifted", (json_int_t)n));
+}
