@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from kblib.bind import Named  # noqa: E402
+from kblib.fakedns import FakeDns  # noqa: E402
 from kblib.kms_host import KmsHost  # noqa: E402
 from kblib.knot import Knot  # noqa: E402
 from kblib.loopback import Loopback  # noqa: E402
@@ -113,6 +114,18 @@ def tap(loopback, started):
         relay.name = f"tap before {server.name}"
         started.append(relay)
         return relay
+
+    return start
+
+
+@pytest.fixture
+def fake_dns(loopback, started):
+    """fake_dns(zone, text, key=, on_update=) starts a name server by script on an address of its own."""
+
+    def start(zone, text, **how):
+        server = FakeDns(how.pop("address", None) or loopback.address(), loopback.port, zone, text, **how)
+        started.append(server)
+        return server
 
     return start
 

@@ -7,6 +7,7 @@
     knot.py       knotd: ACLs, knotc
     pdns.py       pdns_server: SQLite database, Lua update policy, pdnsutil
     nsd.py        nsd: static zones and secondaries, no UPDATE
+    fakedns.py    a name server by script, for answers that no real one gives
     tap.py        a DNS relay that records every message and may tamper with it
     site.py       a zone that is published to: named with what `kmsbeacon policy` prints, relay, secondary
     program.py    kmsbeacon, as a command and as a daemon
