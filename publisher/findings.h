@@ -39,6 +39,8 @@
 	  "`kmsbeacon withdraw --orphans` removes records of domains that are no longer configured") \
 	X(JOURNAL, "journal-failed", "warning", \
 	  "make room on the disk of state_dir; until then nothing is deleted") \
+	X(WILDCARD, "wildcard", "warning", \
+	  "records for other names that relied on the wildcard must be added by hand; `publish --dry-run` changes nothing") \
 	X(SERVER_UNKNOWN, "server-unknown", "warning", \
 	  "check that the server runs and answers this machine; in another view it may not show the record")
 /* clang-format on */

@@ -43,6 +43,7 @@ static enum pub_stage stage_of(enum pub_item_state s)
 	case IT_PROOF:
 		return PUB_STAGE_PROOF;
 	case IT_READ:
+	case IT_SIBLING:
 	case IT_CHECK:
 	case IT_PLANNED:
 	case IT_PAUSE:
@@ -89,6 +90,7 @@ void pub_item_stop(struct pub_item *it, int err)
 		pub_zone_cancel(it->zone_op);
 		return;
 	case IT_READ:
+	case IT_SIBLING:
 	case IT_UPDATE:
 		dns_client_cancel(&it->client);
 		return;
@@ -326,6 +328,38 @@ static void plan_and_check(struct pub_item *it)
 		plan_failed(it, err);
 }
 
+static void on_sibling(struct dns_client *c, const struct dns_outcome *o)
+{
+	struct pub_item *it = c->owner;
+	int err = ERR_OK;
+
+	pub_turn_give(&it->turn);
+	if (was_stopped(it))
+		return;
+	/* NXDOMAIN: no wildcard. A failure tells nothing, and is no reason not to publish. */
+	if (o->err == ERR_OK)
+		err = pub_item_judge_sibling(it, o->msg, &it->sibling);
+	if (err != ERR_OK)
+		plan_failed(it, err);
+	else
+		plan_and_check(it);
+}
+
+static void ask_sibling(struct pub_turn *t)
+{
+	struct pub_item *it = t->owner;
+	struct dns_server servers[PUB_PRIMARY_MAX];
+	struct dns_question q = { .name = it->sibling, .type = DNS_TYPE_SRV };
+	struct dns_client_params p = { .servers = servers,
+				       .n_servers = pub_zone_primary(it->zone, it->target, servers),
+				       .question = &q,
+				       .total_ms = pub_run_left_ms(it->run, DNS_CLIENT_TOTAL_MS) };
+
+	it->state = IT_SIBLING;
+	it->client.owner = it;
+	dns_client_start(&it->client, &it->net, &p, on_sibling);
+}
+
 static void start_zone(struct pub_item *it);
 
 static void use_read(struct pub_item *it)
@@ -340,6 +374,12 @@ static void use_read(struct pub_item *it)
 	struct pub_failure f = { .stage = PUB_STAGE_READ, .block = blocks[it->read.kind] };
 	char other[DNSNAME_TEXT_MAX] = "";
 
+	if (it->read.kind == PUB_READ_SET && pub_item_may_be_wildcard(it) &&
+	    pub_item_sibling(it, &it->sibling) == ERR_OK) {
+		it->state = IT_TURN;
+		pub_turn_take(&it->run->asking, &it->turn, ask_sibling);
+		return;
+	}
 	if (it->read.kind == PUB_READ_SET) {
 		plan_and_check(it);
 		return;
@@ -379,6 +419,7 @@ static void on_read(struct dns_client *c, const struct dns_outcome *o)
 		return;
 	}
 	pub_read_done(&it->read);
+	it->exists = o->err == ERR_OK;
 	err = pub_read_answer(o->msg, &it->zone->owner, &it->read);
 	if (err != ERR_OK)
 		end_failed(it, PUB_STAGE_READ, PUB_BLOCK_NONE, err);

@@ -16,6 +16,7 @@ enum pub_item_state {
 	IT_TURN,    /* waits for its turn to ask */
 	IT_ZONE,    /* zone discovery */
 	IT_READ,    /* SRV at the primary */
+	IT_SIBLING, /* a name that cannot exist, to tell a wildcard's answer from records */
 	IT_CHECK,   /* addresses of the targets it would add */
 	IT_PLANNED, /* waits for the wave's journal transaction */
 	IT_QUEUE,   /* waits for its turn to update at its server */
@@ -45,6 +46,8 @@ struct pub_item {
 	struct pub_zone *own_zone;
 	bool from_cache;
 	struct pub_read read;
+	bool exists; /* the name, as the primary answers: NOERROR */
+	struct dns_name sibling;
 	enum pub_want *want;
 	struct pub_plan plan;
 	unsigned races;
@@ -105,6 +108,13 @@ void pub_item_done(struct pub_item *it);
 int pub_item_plan(struct pub_item *it);
 /** Bring the journal's memory up to date with marks of one kind. */
 void pub_item_mark(struct pub_item *it, enum pub_mark_when when);
+/** Whether what was read may come from a wildcard, and matters: then a sibling is asked for. */
+bool pub_item_may_be_wildcard(const struct pub_item *it);
+/** A name beside the owner that nobody has. 0, ERR_LIMIT. */
+int pub_item_sibling(const struct pub_item *it, struct dns_name *ret);
+/** Take in the answer to the question for it. 0, ERR_NOMEM. */
+int pub_item_judge_sibling(struct pub_item *it, const struct dns_msg *m,
+			   const struct dns_name *sibling);
 /** The rows of this target; NULL: none, or no journal. */
 struct pub_set *pub_item_set(const struct pub_item *it);
 

@@ -267,6 +267,8 @@ static void log_event(const struct pub_item *it)
 		const struct pub_finding *f = &it->findings.list[i];
 		bool info = strcmp(pub_finding_severity(f->id), "info") == 0;
 
+		if (f->id == PUB_F_WILDCARD)
+			continue; /* told before anything was written */
 		if (info)
 			log_debug(log, "publisher.finding", "domain=%s view=%s id=%s text=%s",
 				  domain, r->view, pub_finding_name(f->id), f->text);
