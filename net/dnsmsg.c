@@ -73,6 +73,17 @@ static int decode_soa(const ldns_rr *lrr, struct dns_soa *soa)
 	return name_from_rdf(lrr, 0, &soa->mname);
 }
 
+/* Length octets end below 'A', so the whole name can be looked at alike. */
+static void note_capitals(const ldns_rdf *rdf, struct dns_srv *srv)
+{
+	const uint8_t *wire = rdf != NULL ? ldns_rdf_data(rdf) : NULL;
+	size_t len = rdf != NULL ? ldns_rdf_size(rdf) : 0;
+
+	for (size_t i = 0; i < len && i < DNSNAME_WIRE_MAX; i++)
+		if (wire[i] >= 'A' && wire[i] <= 'Z')
+			srv->capitals[i / 8] |= (uint8_t)(1u << (i % 8));
+}
+
 static int decode_fields(const ldns_rr *lrr, struct dns_rr *rr)
 {
 	switch (rr->type) {
@@ -86,6 +97,7 @@ static int decode_fields(const ldns_rr *lrr, struct dns_rr *rr)
 		rr->data.srv.priority = ldns_rdf2native_int16(ldns_rr_rdf(lrr, 0));
 		rr->data.srv.weight = ldns_rdf2native_int16(ldns_rr_rdf(lrr, 1));
 		rr->data.srv.port = ldns_rdf2native_int16(ldns_rr_rdf(lrr, 2));
+		note_capitals(ldns_rr_rdf(lrr, 3), &rr->data.srv);
 		return name_from_rdf(lrr, 3, &rr->data.srv.target);
 	case DNS_TYPE_SOA:
 		return decode_soa(lrr, &rr->data.soa);
@@ -291,6 +303,18 @@ static int push_question(ldns_pkt *pkt, const struct dns_name *name, unsigned ty
 	return push_rr(pkt, LDNS_SECTION_QUESTION, lrr);
 }
 
+/* The target with the capitals it was read with: see struct dns_srv. */
+static ldns_rdf *target_to_rdf(const struct dns_srv *srv)
+{
+	struct dns_name n = srv->target;
+
+	for (size_t i = 0; i < n.len; i++)
+		if ((srv->capitals[i / 8] & (1u << (i % 8))) != 0 && n.wire[i] >= 'a' &&
+		    n.wire[i] <= 'z')
+			n.wire[i] = (uint8_t)(n.wire[i] - 'a' + 'A');
+	return name_to_rdf(&n);
+}
+
 static int push_srv(ldns_pkt *pkt, ldns_pkt_section section, const struct dns_rr *rr,
 		    enum dns_class rclass, uint32_t ttl)
 {
@@ -310,7 +334,7 @@ static int push_srv(ldns_pkt *pkt, ldns_pkt_section section, const struct dns_rr
 	if (err == 0)
 		err = push_rdf(lrr, ldns_native2rdf_int16(LDNS_RDF_TYPE_INT16, srv->port));
 	if (err == 0)
-		err = push_rdf(lrr, name_to_rdf(&srv->target));
+		err = push_rdf(lrr, target_to_rdf(srv));
 	if (err != 0) {
 		ldns_rr_free(lrr);
 		return err;

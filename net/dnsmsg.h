@@ -63,6 +63,10 @@ struct dns_srv {
 	uint16_t weight;
 	uint16_t port;
 	struct dns_name target;
+	/** Which octets of the target a server has in capitals. Names compare without it, but
+	 * PowerDNS deletes only RDATA that matches to the letter, so a record that was read is
+	 * written back as it was. Zero in records of our own. */
+	uint8_t capitals[(DNSNAME_WIRE_MAX + 7) / 8];
 };
 
 struct dns_soa {

@@ -294,9 +294,10 @@ static void say_no_answer(const struct pub_failure *f, struct pub_verdict *v)
 	switch (f->err) {
 	case ERR_TSIG_UNSIGNED:
 		say(v,
-		    "%s answered unsigned%s%s to a signed request, which proves nothing: check "
-		    "that "
-		    "it knows key %s, and that nothing answers in its place",
+		    "%s answered unsigned%s%s to a signed request, which proves nothing: compare "
+		    "name, secret and algorithm of key %s on both sides and both clocks "
+		    "(PowerDNS tells none of these apart), and see that nothing answers in its "
+		    "place",
 		    server(f), f->hint_rcode != 0 ? " with " : "",
 		    f->hint_rcode != 0 ? dns_rcode_name(f->hint_rcode) : "", f->key);
 		/* PowerDNS says BADTIME like this, without a word of it (failure-modes T02). */

@@ -35,7 +35,9 @@ static struct dns_rr srv(uint32_t ttl, uint16_t priority, uint16_t weight, uint1
 			     .rclass = DNS_CLASS_IN,
 			     .ttl = ttl };
 
-	rr.data.srv = (struct dns_srv){ priority, weight, port, name(target) };
+	rr.data.srv = (struct dns_srv){
+		.priority = priority, .weight = weight, .port = port, .target = name(target)
+	};
 	return rr;
 }
 
@@ -632,10 +634,44 @@ static void t_names_of_codes(void **state)
 	assert_string_equal(dns_type_name(65535, buf), "TYPE65535");
 }
 
+/* A record that was read goes back as it was read: PowerDNS deletes by the letter. */
+static void t_U06_capitals_of_a_read_target_are_written_back(void **state)
+{
+	static const char upper[] = "\4KMS1\4Corp\7example";
+	struct dns_update u = { .n_prereq = 0 };
+	struct dns_change c = { .op = DNS_DELETE, .rr = srv(60, 0, 0, 1688, "kms1.corp.example") };
+	struct dns_msg *m = NULL;
+	const struct dns_rr *rr;
+	struct buf out;
+	size_t n;
+
+	(void)state;
+	buf_init(&out, DNSMSG_MAX);
+	u.zone = name("corp.example");
+	u.changes = &c;
+	u.n_changes = 1;
+	assert_int_equal(dnsmsg_build_update(&u, ID, &out), 0);
+	assert_null(memmem(out.data, out.len, upper, sizeof(upper)));
+	memcpy(&out.data[out.len - sizeof(upper)], upper, sizeof(upper));
+	assert_int_equal(dnsmsg_parse(out.data, out.len, &m), 0);
+	rr = dnsmsg_section(m, DNS_AUTHORITY, &n);
+	assert_int_equal(n, 1);
+	assert_true(dns_srv_equal(&rr->data.srv, &c.rr.data.srv));
+	c.rr.data.srv = rr->data.srv;
+	assert_int_equal(dnsmsg_build_update(&u, ID, &out), 0);
+	assert_non_null(memmem(out.data, out.len, upper, sizeof(upper)));
+	dnsmsg_free(m);
+	buf_done(&out);
+}
+
 static void t_U06_srv_text_and_equality(void **state)
 {
-	struct dns_srv a = { 10, 0, 1688, name("KMS1.corp.Example.") };
-	struct dns_srv b = { 10, 0, 1688, name("kms1.CORP.example") };
+	struct dns_srv a = {
+		.priority = 10, .weight = 0, .port = 1688, .target = name("KMS1.corp.Example.")
+	};
+	struct dns_srv b = {
+		.priority = 10, .weight = 0, .port = 1688, .target = name("kms1.CORP.example")
+	};
 	char buf[DNS_SRV_TEXT_MAX];
 
 	(void)state;
@@ -643,11 +679,13 @@ static void t_U06_srv_text_and_equality(void **state)
 	assert_true(dns_srv_equal(&a, &b));
 	b.weight = 1;
 	assert_false(dns_srv_equal(&a, &b));
-	b = (struct dns_srv){ 11, 0, 1688, a.target };
+	b = (struct dns_srv){ .priority = 11, .weight = 0, .port = 1688, .target = a.target };
 	assert_false(dns_srv_equal(&a, &b));
-	b = (struct dns_srv){ 10, 0, 1689, a.target };
+	b = (struct dns_srv){ .priority = 10, .weight = 0, .port = 1689, .target = a.target };
 	assert_false(dns_srv_equal(&a, &b));
-	b = (struct dns_srv){ 10, 0, 1688, name("kms2.corp.example") };
+	b = (struct dns_srv){
+		.priority = 10, .weight = 0, .port = 1688, .target = name("kms2.corp.example")
+	};
 	assert_false(dns_srv_equal(&a, &b));
 }
 
@@ -668,6 +706,7 @@ int main(void)
 		cmocka_unit_test(t_update_limits),
 		cmocka_unit_test(t_U16_U24_what_answers_a_request),
 		cmocka_unit_test(t_names_of_codes),
+		cmocka_unit_test(t_U06_capitals_of_a_read_target_are_written_back),
 		cmocka_unit_test(t_U06_srv_text_and_equality),
 	};
 

@@ -59,9 +59,13 @@ static struct pub_result result(void)
 	snprintf(r.hint, sizeof(r.hint), "ns2 lags");
 	r.addr = addr("192.0.2.53");
 	changes[0] = (struct pub_change){ .op = PUB_DELETE, .ttl_s = 300, .host = "" };
-	changes[0].srv = (struct dns_srv){ 1, 2, 1688, name("old.corp.example") };
+	changes[0].srv = (struct dns_srv){
+		.priority = 1, .weight = 2, .port = 1688, .target = name("old.corp.example")
+	};
 	changes[1] = (struct pub_change){ .op = PUB_ADD, .ttl_s = 3600, .host = "local" };
-	changes[1].srv = (struct dns_srv){ 0, 10, 1688, name("kms1.corp.example") };
+	changes[1].srv = (struct dns_srv){
+		.priority = 0, .weight = 10, .port = 1688, .target = name("kms1.corp.example")
+	};
 	proof[0] = (struct pub_proof){ .name = name("ns1.corp.example"),
 				       .addr = addr("192.0.2.53"),
 				       .is_primary = true,
