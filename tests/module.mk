@@ -42,3 +42,14 @@ fuzz:
 fuzz-replay:
 	@$(MAKE) --no-print-directory VARIANT=asan fuzz-replay-bins
 	@for t in $(FUZZ_TARGETS); do build/asan/fuzzers/replay_$$t tests/fuzz/corpus/$$t || exit 1; done
+
+# Benchmarks: a table against other programs in one run; never a pass or a failure (docs/benchmarks.md).
+BENCH_TOOLS   := $(BUILD)/bench/relay $(BUILD)/bench/measure
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+.PHONY: bench
+bench: all $(BENCH_TOOLS)
+	@BUILD=$(BUILD) tests/bench/bench.py

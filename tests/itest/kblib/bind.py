@@ -57,11 +57,12 @@ class Named(Server):
     program = "named"
 
     def __init__(
-        self, folder, name, address, port, zones=(), views=(), keys=(), options=(), extra="", recursion=True, ipv6=None
+        self, folder, name, address, port, zones=(), views=(), keys=(), options=(), extra="", recursion=True, ipv6=None,
+        threads=1,
     ):
         super().__init__(folder, name, address, port, zones, keys, extra)
         self.views, self.options = list(views), list(options)
-        self.recursion, self.ipv6 = recursion, ipv6
+        self.recursion, self.ipv6, self.threads = recursion, ipv6, threads
         self._rndc_key = Key("rndc")
         self._rndc_port = free_port(address, udp=False)
 
@@ -108,9 +109,9 @@ class Named(Server):
         if checked.returncode != 0:
             raise AssertionError(f"named-checkconf: {checked.stdout}{checked.stderr}")
         program = _unconfined(find_program("named"), self.folder)
-        # -g: foreground, everything on stderr. One worker thread is plenty, and starts quicker.
+        # -g: foreground, everything on stderr. One worker thread is plenty for a test, and starts quicker.
         self.set_clock(0)
-        return [program, "-g", "-n", "1", "-c", conf], dict(
+        return [program, "-g", "-n", self.threads, "-c", conf], dict(
             os.environ, LD_PRELOAD=preload_library(), LO_ADDRESS=self.address, LO_CLOCK=self._clock_file
         )
 
