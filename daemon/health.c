@@ -20,6 +20,8 @@ struct entry {
 	int64_t since_wall_ms;
 	uint64_t wanted_ms; /* a foreign record named it last */
 	uint64_t due_ms;
+	uint64_t round;       /* of the table when its last probe began that has ended */
+	uint64_t round_asked; /* likewise, of the probe under way */
 	/* a lookup, then a probe of each address until one is up */
 	enum entry_work work;
 	struct host_lookup lookup;
@@ -35,6 +37,8 @@ struct health {
 	size_t n_entries;
 	size_t n_busy;
 	bool local_up;
+	uint64_t round; /* how often a host went down: older successes prove nothing since */
+	bool telling;   /* one went down; the others are probed anew before it is told */
 	uv_timer_t timer;
 	bool stopping;
 	bool timer_closed;
@@ -125,14 +129,53 @@ static void sweep(struct health *h)
 	}
 }
 
+static bool is_probed_and_up(const struct entry *e)
+{
+	return !e->dropped && !e->local && e->track.state == PUB_HEALTH_UP;
+}
+
+static bool any_down(const struct health *h)
+{
+	for (const struct entry *e = h->entries; e != NULL; e = e->next)
+		if (!e->dropped && e->track.state == PUB_HEALTH_DOWN)
+			return true;
+	return false;
+}
+
+/* Where all hosts are lost at once (their network, or ours), probes find out one after another. The
+ * first one found down must not leave its set on the word of a probe from before the loss. */
+static void have_others_probed(struct health *h)
+{
+	h->round++;
+	h->telling = true;
+	for (struct entry *e = h->entries; e != NULL; e = e->next)
+		if (is_probed_and_up(e))
+			e->due_ms = clock_mono_ms(h->p.net->clock);
+}
+
+static void tell_when_sure(struct health *h)
+{
+	if (!h->telling || h->stopping)
+		return;
+	for (const struct entry *e = h->entries; e != NULL; e = e->next)
+		if (is_probed_and_up(e) && e->round != h->round)
+			return;
+	h->telling = false;
+	h->p.changed(h->p.ctx);
+}
+
 static void set_state(struct entry *e, bool up)
 {
 	struct health *h = e->owner;
 	uint64_t now = clock_mono_ms(h->p.net->clock);
+	bool doubted = e->track.against > 0;
 	char name[DNSNAME_TEXT_MAX];
 
-	if (!health_observe(&e->track, up, &h->p.rule, now))
+	if (!health_observe(&e->track, up, &h->p.rule, now)) {
+		if (up && doubted && any_down(h))
+			h->p.changed(h->p.ctx); /* the gate may rely on it again */
 		return;
+	}
 	e->since_wall_ms = clock_wall_ms(h->p.net->clock);
 	if (up)
 		log_info(&log_health, "host.up", "target=%s port=%u",
@@ -141,7 +184,10 @@ static void set_state(struct entry *e, bool up)
 		log_warning(&log_health, "host.down", "target=%s port=%u text=%s",
 			    dns_name_format(&e->target, name), (unsigned)e->port,
 			    "its record goes only while another host of the set is up");
-	h->p.changed(h->p.ctx);
+	if (up)
+		h->p.changed(h->p.ctx);
+	else
+		have_others_probed(h);
 }
 
 /* ---- probing ---- */
@@ -156,9 +202,13 @@ static void finish(struct entry *e, bool up)
 	h->n_busy--;
 	if (!h->stopping && !e->dropped) {
 		e->due_ms = clock_mono_ms(h->p.net->clock) + h->p.rule.interval_ms;
+		e->round = e->round_asked;
 		set_state(e, up);
+		if (e->round != h->round && is_probed_and_up(e))
+			e->due_ms = clock_mono_ms(h->p.net->clock);
 	}
 	sweep(h);
+	tell_when_sure(h);
 	if (h->stopping)
 		maybe_done(h);
 	else
@@ -207,6 +257,7 @@ static void start_probe(struct entry *e)
 					 .port = e->port };
 
 	e->work = WORK_LOOKUP;
+	e->round_asked = h->round;
 	h->n_busy++;
 	e->lookup = (struct host_lookup){ .owner = e };
 	host_lookup_start(&e->lookup, h->p.net, &lp, on_found);
@@ -227,6 +278,7 @@ static void on_timer(uv_timer_t *t)
 			start_probe(e);
 	}
 	sweep(h);
+	tell_when_sure(h);
 	schedule(h);
 }
 
@@ -251,7 +303,14 @@ static void schedule(struct health *h)
 
 static enum pub_health_state gate_state(void *ctx, const struct dns_name *target, uint16_t port)
 {
-	return health_state(ctx, target, port, NULL);
+	const struct health *h = ctx;
+	const struct entry *e = find(h, target, port);
+
+	if (e == NULL)
+		return PUB_HEALTH_UNKNOWN;
+	if (is_probed_and_up(e) && (e->track.against > 0 || e->round != h->round))
+		return PUB_HEALTH_UNKNOWN; /* in doubt: no reason for another record to go */
+	return e->track.state;
 }
 
 static void gate_want(void *ctx, const struct dns_name *target, uint16_t port)
@@ -295,7 +354,10 @@ static void apply_local(struct health *h, struct entry *e)
 		return;
 	e->track = (struct health_track){ .state = s, .since_ms = clock_mono_ms(h->p.net->clock) };
 	e->since_wall_ms = clock_wall_ms(h->p.net->clock);
-	h->p.changed(h->p.ctx);
+	if (h->local_up)
+		h->p.changed(h->p.ctx);
+	else
+		have_others_probed(h);
 }
 
 void health_configure(struct health *h, const struct config_health *rule,
@@ -320,6 +382,7 @@ void health_configure(struct health *h, const struct config_health *rule,
 		if (e->local)
 			apply_local(h, e);
 	}
+	tell_when_sure(h);
 	schedule(h);
 }
 
@@ -329,6 +392,8 @@ void health_set_local(struct health *h, bool up)
 	for (struct entry *e = h->entries; e != NULL; e = e->next)
 		if (e->local)
 			apply_local(h, e);
+	tell_when_sure(h);
+	schedule(h);
 }
 
 const struct pub_health *health_gate(const struct health *h)

@@ -6,6 +6,10 @@
  * foreign records are probed once the publisher has seen them, each (target, port) once however
  * many domains name it, and forgotten HEALTH_FORGET_MS after it saw them last. `local` is not
  * probed: its state is the service's own.
+ *
+ * When a host goes down, the others are probed anew before that is told, and for the gate none of
+ * them is up before a probe from after the loss says so: who is cut off from all hosts finds out
+ * host by host, and must not take away the first while the last still seems to be there.
  */
 #ifndef KMSBEACON_DAEMON_HEALTH_H
 #define KMSBEACON_DAEMON_HEALTH_H

@@ -211,6 +211,41 @@ static void t_foreign_target_is_probed_once_it_is_wanted(void **state)
 	assert_int_equal(f.probes, 1);
 }
 
+/* P11: all hosts are lost at once, and one is found down first. It must not look as if the other
+ * were up, which was probed last before the loss. */
+static void t_host_found_down_makes_the_others_doubtful(void **state)
+{
+	struct fixture f = { .up = true };
+	const struct config_health rule = {
+		.interval_ms = 20, .timeout_ms = 100, .rise = 1, .fall = 1
+	};
+	const struct health_host hosts[2] = { { .target = name("127.0.0.1"), .port = 1688 },
+					      { .target = name("127.0.0.2"), .port = 1688 } };
+	const struct pub_health *gate;
+	unsigned told = 2;
+
+	(void)state;
+	setup(&f);
+	gate = health_gate(f.health);
+	health_configure(f.health, &rule, hosts, 2);
+	while (f.changes < 2)
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	f.up = false;
+	for (int step = 0; step < 1000 && f.changes == told; step++) {
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+		for (size_t i = 0; i < 2; i++)
+			if (health_state(f.health, &hosts[i].target, 1688, NULL) == PUB_HEALTH_DOWN)
+				assert_int_not_equal(
+					gate->state(gate->ctx, &hosts[1 - i].target, 1688),
+					PUB_HEALTH_UP);
+	}
+	assert_int_equal(f.changes, told + 1); /* told once, when both were known */
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(gate->state(gate->ctx, &hosts[i].target, 1688), PUB_HEALTH_DOWN);
+	health_free(f.health, on_freed, &f);
+	finish(&f);
+}
+
 static void t_local_is_the_services_own_word(void **state)
 {
 	struct fixture f = { .up = false };
@@ -249,6 +284,7 @@ int main(void)
 		cmocka_unit_test(t_rule),
 		cmocka_unit_test(t_configured_host_is_probed_again_and_again),
 		cmocka_unit_test(t_foreign_target_is_probed_once_it_is_wanted),
+		cmocka_unit_test(t_host_found_down_makes_the_others_doubtful),
 		cmocka_unit_test(t_local_is_the_services_own_word),
 		cmocka_unit_test(t_free_after_every_step),
 	};
