@@ -252,9 +252,13 @@ static void decide_deletes(struct planner *p)
 		bool unwanted =
 			p->seen_wanted[i] == NONE || p->want[p->seen_wanted[i]] == PUB_WANT_HELD;
 
-		if (p->out->classes[i] == PUB_CLASS_ADOPTED)
-			p->removed[i] =
-				p->in->withdraw && p->in->adopted && is_meant(p, i) && unwanted;
+		if (p->out->classes[i] == PUB_CLASS_ADOPTED && p->in->withdraw) {
+			p->removed[i] = p->in->adopted && is_meant(p, i) && unwanted;
+			if (!p->in->adopted && is_meant(p, i) && unwanted)
+				finding(p, PUB_F_ADOPTED, &p->in->seen[i].srv,
+					"stays: it was there before it was published from here");
+		} else if (p->out->classes[i] == PUB_CLASS_ADOPTED)
+			continue;
 		else if (p->out->classes[i] != PUB_CLASS_OURS || !unwanted)
 			continue;
 		else if (p->in->withdraw)
