@@ -47,6 +47,7 @@ static int complain(const struct cli_args *a, int err, const char *text)
 
 struct alone {
 	struct state state;
+	bool state_is_open;
 	json_t *report;
 	int err;
 };
@@ -58,7 +59,8 @@ static void on_reconciled(struct pub_reconcile *r, int err, const struct pub_res
 
 	w->err = err;
 	w->report = err == 0 ? pub_report_json(results, n) : NULL;
-	state_close(&w->state); /* the loop has nothing left to wait for */
+	if (w->state_is_open)
+		state_close(&w->state); /* the loop has nothing left to wait for */
 }
 
 static int reconcile_alone(struct session *s, const struct publish_request *rq,
@@ -69,12 +71,15 @@ static int reconcile_alone(struct session *s, const struct publish_request *rq,
 	bool damaged = false;
 	int err = state_open(&s->env.loop, s->config->node.state_dir, &w->state, &damaged, info);
 
-	if (err != 0)
+	/* As in the daemon, a state file that cannot be used stops no record from being added (§8).
+	 * Without it nothing is known to be ours, so there is nothing to withdraw. */
+	if (err != 0 && rq->withdraw)
 		return err;
-	if (damaged)
+	w->state_is_open = err == 0;
+	if (err != 0 || damaged)
 		(void)fprintf(stderr, "kmsbeacon: %s\n", info->text);
 	publish_request_view(rq, &p.request);
-	p.journal = w->state.journal;
+	p.journal = w->state_is_open ? w->state.journal : NULL;
 	pub_reconcile_start(&op, &s->env.net, &p, on_reconciled);
 	(void)uv_run(&s->env.loop, UV_RUN_DEFAULT);
 	if (w->err != 0)
