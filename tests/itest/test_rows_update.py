@@ -207,16 +207,6 @@ def test_U23_frozen_zone_lists_the_causes(site):
     assert site.run()[0]["state"] == "proven"
 
 
-def test_U26_five_hundred_foreign_records(site):
-    lines = [f"_vlmcs._tcp SRV 1 1 {1000 + i} other{i}.{CORP}." for i in range(500)]
-    site.start(*lines, secondary=False, options=("notify-delay 0;", "max-records-per-type 0;"))
-    d = site.run()[0]
-    assert d["state"] == "proven", d
-    assert len(site.primary.records(SRV, "SRV", tcp=True)) == 501
-    assert any(m.proto == "tcp" and m.opcode == 0 for m in site.tap.messages())
-    assert [(m.proto, len(m.data) < 512) for m in site.tap.messages(UPDATE)] == [("udp", True)]
-
-
 @pytest.mark.parametrize("first", ["dead", "not-primary"])
 def test_U28_the_next_server_does_it(site, fake_dns, first):
     """A server that is down, or one that refuses because it is no primary, does not end the run."""

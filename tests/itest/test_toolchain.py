@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 
@@ -249,3 +250,39 @@ def test_deps_brings_servers_without_their_services(debian):
 def test_deps_knows_its_sets(debian):
     r = debian.deps("all")
     assert r.returncode == 2 and r.stderr.startswith("usage: ")
+
+
+# ---- docs/failure-modes.md ----
+
+
+def failure_rows():
+    """(id, tests, last cell) of each row of each table."""
+    with open(os.path.join(ROOT, "docs", "failure-modes.md"), encoding="utf-8") as f:
+        for line in f:
+            cells = [c.strip() for c in re.split(r"(?<!\\)\|", line)]
+            if len(cells) > 2 and re.fullmatch(r"[A-Z][0-9]{2}", cells[1]):
+                yield cells[1], re.findall(r"`(\S+)::(\w+)`", cells[-2]), cells[-2]
+
+
+def test_each_failure_mode_names_tests_that_exist():
+    texts, seen = {}, []
+    for row, tests, cell in failure_rows():
+        seen.append(row)
+        if cell.startswith("left out: "):
+            continue
+        assert tests, f"{row} names no test"
+        assert any(row in name for _, name in tests), f"no test of {row} carries its id"
+        for file, name in tests:
+            path = os.path.join(ROOT, "tests", file)
+            if path not in texts:
+                assert os.path.exists(path), f"{row}: {file} does not exist"
+                with open(path, encoding="utf-8") as f:
+                    texts[path] = f.read()
+            used = rf"cmocka_unit_test\w*\(\s*{name}\b" if file.endswith(".c") else rf"^def {name}\("
+            assert re.search(used, texts[path], re.M), f"{row}: {file} has no test {name}"
+    assert len(seen) == len(set(seen)), "an id is there twice"
+    for letter in sorted({row[0] for row in seen}):
+        numbers = sorted(int(row[1:]) for row in seen if row[0] == letter)
+        assert numbers == list(range(1, len(numbers) + 1)), f"a row of table {letter} is missing"
+    counts = {letter: sum(row[0] == letter for row in seen) for letter in "UT"}
+    assert counts == {"U": 28, "T": 15}
