@@ -148,6 +148,8 @@ struct config_publish {
 	uint32_t refresh_ms;
 	enum config_on_stop on_stop;
 	struct config_source source;
+	struct addr *notify_listen; /* for DNS NOTIFY; none: it is not listened for */
+	size_t n_notify_listen;
 	struct config_domain *domains;
 	size_t n_domains;
 	/* private */

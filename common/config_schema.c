@@ -256,6 +256,13 @@ static const struct cfg_item publish_items[] = {
 	  .def_doc = "the system's choice", .example = "192.0.2.10",
 	  .doc = "Address that DNS exchanges come from (servers choose their view by it); an IPv4 "
 		 "and an IPv6 address may be given as a list." },
+	{ "notify_listen", CFG_ADDR, .list = true, .one_ok = true,
+	  LIST(config_publish, notify_listen, n_notify_listen, 8), .min = 53, .max = 1,
+	  .restart = true, .def_doc = "none", .example = "[\"192.0.2.10:53\"]",
+	  .doc = "Addresses on which NOTIFY messages (RFC 1996) of the zones' servers are taken, "
+		 "port "
+		 "53 unless given: one has the records checked at once. On the server: "
+		 "`also-notify`." },
 	{ "domains", CFG_MAP_LIST, LIST(config_publish, domains, n_domains, CONFIG_DOMAINS_MAX),
 	  .sub = &domain, .example = "- corp.example\n- other.example, 10, 100",
 	  .doc = "The domains that get records. An entry is a map, or text as in Windows' "

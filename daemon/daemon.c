@@ -41,6 +41,8 @@ static void close_rest(struct daemon *d)
 	if (d->control != NULL)
 		control_free(d->control, on_closed, d);
 	d->control = NULL;
+	notify_free(d->notify);
+	d->notify = NULL;
 	drains_free(d->drains); /* before the state: a write of theirs may be under way */
 	d->drains = NULL;
 	if (d->store_open)
@@ -334,6 +336,25 @@ static int start_engine(struct daemon *d, struct err_info *info)
 	return 0;
 }
 
+static enum pub_notify on_notify(void *ctx, const struct dns_name *zone, const struct addr *from)
+{
+	struct daemon *d = ctx;
+
+	if (!d->engine_running || d->state == DAEMON_STOPPING)
+		return PUB_NOTIFY_NOT_OURS;
+	return pub_engine_notify(d->engine, zone, from);
+}
+
+static int start_notify(struct daemon *d, struct err_info *info)
+{
+	const struct config_publish *p = &d->cfg->publish;
+
+	if (p->n_notify_listen == 0)
+		return 0;
+	return notify_new(&d->env.net, p->notify_listen, p->n_notify_listen, on_notify, d,
+			  &d->notify, info);
+}
+
 static int start_control(struct daemon *d, struct err_info *info)
 {
 	const struct control_params p = {
@@ -355,6 +376,8 @@ static int start(struct daemon *d, struct err_info *info)
 		err = start_signals(d, info);
 	if (err == 0)
 		err = start_service(d, info);
+	if (err == 0)
+		err = start_notify(d, info);
 	if (err == 0)
 		err = start_control(d, info);
 	if (err == 0)

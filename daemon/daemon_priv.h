@@ -9,6 +9,7 @@
 #include "daemon/env.h"
 #include "daemon/health.h"
 #include "daemon/keys.h"
+#include "daemon/notify.h"
 #include "daemon/state.h"
 #include "kmscore/service.h"
 #include "publisher/engine.h"
@@ -31,6 +32,7 @@ struct daemon {
 	struct pub_engine *engine;
 	bool engine_running;
 	struct drains *drains;
+	struct notify *notify; /* NULL: publish.notify_listen names no address */
 	struct control *control;
 	uv_signal_t sigterm, sigint, sighup;
 	bool signals_open;

@@ -58,15 +58,35 @@ static json_t *status_hosts(const struct daemon *d)
 	return hosts;
 }
 
+/* null where it is not configured */
+static json_t *status_notify(const struct daemon *d)
+{
+	json_t *listen;
+	struct notify_counts n;
+
+	if (d->notify == NULL)
+		return json_null();
+	notify_counts(d->notify, &n);
+	listen = json_array();
+	for (size_t i = 0; i < notify_n_listen(d->notify); i++) {
+		char at[ADDR_TEXT_MAX];
+
+		addr_format(notify_addr(d->notify, i), at);
+		(void)json_array_append_new(listen, json_string(at));
+	}
+	return json_pack("{s:o, s:I, s:I, s:I}", "listen", listen, "taken", (json_int_t)n.taken,
+			 "ignored", (json_int_t)n.ignored, "dropped", (json_int_t)n.dropped);
+}
+
 json_t *daemon_status(struct daemon *d)
 {
 	uint64_t up_ms = clock_mono_ms(d->env.net.clock) - d->started_ms;
 
-	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:[]}", "version", KMSBEACON_VERSION,
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:[], s:o}", "version", KMSBEACON_VERSION,
 			 "uptime_s", (json_int_t)(up_ms / 1000), "service", status_service(d),
 			 "hosts", status_hosts(d), "records",
 			 d->engine != NULL ? pub_report_status(d->engine) : json_array(),
-			 "upstreams");
+			 "upstreams", "notify", status_notify(d));
 }
 
 /* ---- publish, withdraw ---- */

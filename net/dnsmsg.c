@@ -416,6 +416,25 @@ int dnsmsg_build_update(const struct dns_update *u, uint16_t id, struct buf *out
 	return err;
 }
 
+int dnsmsg_build_notify_answer(const struct dns_msg *m, struct buf *out)
+{
+	const unsigned flags = 0x8400u | (unsigned)DNS_OPCODE_NOTIFY << 11; /* QR, AA */
+	const uint8_t head[DNSWIRE_HEADER] = {
+		(uint8_t)(m->id >> 8), (uint8_t)m->id, (uint8_t)(flags >> 8), (uint8_t)flags, 0, 1
+	};
+	const uint8_t tail[4] = { (uint8_t)(m->qtype >> 8), (uint8_t)m->qtype,
+				  (uint8_t)(m->qclass >> 8), (uint8_t)m->qclass };
+	int err;
+
+	buf_clear(out);
+	err = buf_append(out, head, sizeof(head));
+	if (err == ERR_OK)
+		err = buf_append(out, m->qname.wire, m->qname.len);
+	if (err == ERR_OK)
+		err = buf_append(out, tail, sizeof(tail));
+	return err;
+}
+
 bool dnsmsg_answers(const struct dns_msg *m, const uint8_t *req, size_t req_len)
 {
 	struct dnswire w = { .msg = req, .len = req_len };

@@ -152,6 +152,10 @@ int dnsmsg_build_query(const struct dns_question *q, uint16_t id, bool edns, str
  */
 int dnsmsg_build_update(const struct dns_update *u, uint16_t id, struct buf *out);
 
+/** The answer to a NOTIFY (RFC 1996 §3.8): its ID and question, QR and AA, NOERROR. Into @p out
+ * (cleared first). 0, ERR_LIMIT, ERR_NOMEM. */
+int dnsmsg_build_notify_answer(const struct dns_msg *m, struct buf *out);
+
 /**
  * Whether @p m can be an answer to the request in @p req (its bytes, before signing): QR set, same
  * opcode, and the same question - or none at all, for an UPDATE or an error (RFC 2136 §3.8). The ID

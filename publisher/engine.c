@@ -17,7 +17,9 @@ struct row {
 	bool has_state;
 	bool picked; /* by the cycle that runs */
 	unsigned failures;
-	uint64_t due_ms; /* monotonic */
+	uint64_t due_ms;      /* monotonic, as the next two */
+	uint64_t early_ms;    /* a NOTIFY wants a check then; 0: none does */
+	uint64_t notified_ms; /* of the last such check; 0: never */
 	int64_t last_proven_ms;
 	char *last_error;
 };
@@ -260,6 +262,9 @@ static void on_reconcile(struct pub_reconcile *r, int err, const struct pub_resu
 		e->rows[i].picked = false;
 		if (e->poked)
 			e->rows[i].due_ms = now_ms(e);
+		/* A NOTIFY that came while this ran may tell of something newer. */
+		if (e->rows[i].early_ms != 0 && e->rows[i].early_ms < e->rows[i].due_ms)
+			e->rows[i].due_ms = e->rows[i].early_ms;
 	}
 	e->poked = false;
 	if (e->reloaded)
@@ -311,6 +316,10 @@ static bool start_cycle(struct pub_engine *e)
 	for (size_t i = 0; i < e->n_rows; i++) {
 		e->rows[i].picked = e->rows[i].due_ms <= now;
 		any = any || e->rows[i].picked;
+		if (e->rows[i].picked && e->rows[i].early_ms != 0 && e->rows[i].early_ms <= now) {
+			e->rows[i].early_ms = 0;
+			e->rows[i].notified_ms = now;
+		}
 	}
 	if (any)
 		start(e, RUN_CYCLE, &rq, pick_due);
@@ -429,6 +438,75 @@ void pub_engine_poke(struct pub_engine *e)
 	if (e->running == RUN_CYCLE)
 		pub_reconcile_cancel(&e->reconcile);
 	all_due(e);
+}
+
+/* ---- NOTIFY ---- */
+
+static bool is_server_of_zone(const struct pub_zone *z, const struct addr *from)
+{
+	for (size_t i = 0; i < z->n_primary; i++)
+		if (addr_same_host(&z->primary[i], from))
+			return true;
+	for (size_t i = 0; i < z->n_ns; i++)
+		for (size_t k = 0; k < z->ns[i].n_addrs; k++)
+			if (addr_same_host(&z->ns[i].addrs[k], from))
+				return true;
+	return false;
+}
+
+static bool is_configured_server(const struct pub_target *t, const struct addr *from)
+{
+	struct addr a;
+
+	for (size_t i = 0; i < t->n_servers; i++)
+		if (addr_parse(t->servers[i], 53, &a) == ERR_OK && addr_same_host(&a, from))
+			return true;
+	return false;
+}
+
+static enum pub_notify judge_notify(const struct pub_engine *e, const struct pub_target *t,
+				    const struct dns_name *zone, const struct addr *from)
+{
+	const struct pub_zone *z = pub_zone_cache_get(e->zones, t, now_ms(e));
+	struct dns_name owner;
+
+	if (z != NULL) {
+		if (!dns_name_equal(&z->zone, zone))
+			return PUB_NOTIFY_NOT_OURS;
+		return is_server_of_zone(z, from) || is_configured_server(t, from)
+			       ? PUB_NOTIFY_TAKEN
+			       : PUB_NOTIFY_STRANGER;
+	}
+	/* Not learned, because a check failed: any zone above the name may be it. */
+	if (t->n_servers == 0 || dns_name_is_root(zone) ||
+	    dns_name_prefix(PUB_OWNER_LABELS, &t->domain, &owner) != ERR_OK ||
+	    !dns_name_is_within(&owner, zone))
+		return PUB_NOTIFY_NOT_OURS;
+	return is_configured_server(t, from) ? PUB_NOTIFY_TAKEN : PUB_NOTIFY_STRANGER;
+}
+
+enum pub_notify pub_engine_notify(struct pub_engine *e, const struct dns_name *zone,
+				  const struct addr *from)
+{
+	enum pub_notify best = PUB_NOTIFY_NOT_OURS;
+	uint64_t now = now_ms(e);
+
+	for (size_t i = 0; i < e->n_rows; i++) {
+		struct row *row = &e->rows[i];
+		enum pub_notify is = judge_notify(e, row->target, zone, from);
+
+		best = is > best ? is : best;
+		if (is != PUB_NOTIFY_TAKEN || row->early_ms != 0)
+			continue;
+		row->early_ms = now;
+		if (row->notified_ms != 0 && now - row->notified_ms < PUB_NOTIFY_MIN_MS)
+			row->early_ms = row->notified_ms + PUB_NOTIFY_MIN_MS;
+		if (row->early_ms < row->due_ms)
+			row->due_ms = row->early_ms;
+	}
+	if (best == PUB_NOTIFY_TAKEN && e->phase == PH_ON)
+		next_step(e);
+	return best;
 }
 
 size_t pub_engine_resume(struct pub_engine *e, const char *host)

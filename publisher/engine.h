@@ -10,8 +10,9 @@
 
 #include "publisher/reconcile.h"
 
-#define PUB_REQUESTS_MAX 64 /* waiting at once */
-#define PUB_RETRY_MIN_MS 15000
+#define PUB_REQUESTS_MAX  64 /* waiting at once */
+#define PUB_RETRY_MIN_MS  15000
+#define PUB_NOTIFY_MIN_MS 5000 /* between two checks of one target that a NOTIFY brings about */
 
 struct pub_engine;
 
@@ -37,6 +38,20 @@ int pub_engine_set_targets(struct pub_engine *e, struct pub_targets *targets, ui
 /** Something changed (health, the local port): check every target now; a cycle under way begins
  * anew. */
 void pub_engine_poke(struct pub_engine *e);
+
+enum pub_notify {
+	PUB_NOTIFY_NOT_OURS, /* no record of ours is known to be in the zone */
+	PUB_NOTIFY_STRANGER, /* it is, but the sender is none of its servers */
+	PUB_NOTIFY_TAKEN,
+};
+/**
+ * A server says that @p zone has changed: its targets are checked now, or PUB_NOTIFY_MIN_MS after
+ * the last check of this kind, so that a storm costs no more than that. Nothing else comes of it,
+ * since anybody can forge one. Servers are those of the configuration by address, and those that
+ * were learned with the zone.
+ */
+enum pub_notify pub_engine_notify(struct pub_engine *e, const struct dns_name *zone,
+				  const struct addr *from);
 
 /** Results as in pub_reconcile_done_fn; ERR_CANCELED when the engine stops first. */
 typedef void pub_engine_done_fn(void *ctx, int err, const struct pub_result *results, size_t n);

@@ -127,6 +127,37 @@ static void t_publishes_at_start_and_refreshes(void **state)
 	assert_int_equal(f.s.servers[SITE_PRIMARY].updates, 1); /* on_stop: keep */
 }
 
+/* Z18: a NOTIFY triggers a read and nothing else, and a storm of them one read in a while. */
+static void t_Z18_notify(void **state)
+{
+	struct addr primary = test_addr("127.0.0.2:999"), secondary = test_addr("127.0.0.3:1");
+	struct addr stranger = test_addr("127.0.0.9:53");
+	struct dns_name zone, other;
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(dns_name_parse("d0.test", &zone), 0);
+	assert_int_equal(dns_name_parse("d9.test", &other), 0);
+	begin(&f, D0, 3600000, false);
+	wait_results(&f, 1);
+	assert_int_equal(pub_engine_notify(f.e, &other, &primary), PUB_NOTIFY_NOT_OURS);
+	assert_int_equal(pub_engine_notify(f.e, &zone, &stranger), PUB_NOTIFY_STRANGER);
+	pub_site_reset_counts(&f.s);
+	assert_int_equal(pub_engine_notify(f.e, &zone, &secondary), PUB_NOTIFY_TAKEN);
+	assert_int_equal(pub_engine_notify(f.e, &zone, &primary), PUB_NOTIFY_TAKEN);
+	wait_results(&f, 2);
+	assert_string_equal(rows(&f), "d0.test unchanged");
+	assert_int_equal(f.s.servers[SITE_PRIMARY].srv, 1);
+	assert_int_equal(f.s.servers[SITE_PRIMARY].updates, 0);
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(pub_engine_notify(f.e, &zone, &primary), PUB_NOTIFY_TAKEN);
+		test_net_step(&f.s.t);
+	}
+	assert_int_equal(f.s.servers[SITE_PRIMARY].srv, 1); /* the next is PUB_NOTIFY_MIN_MS away */
+	assert_int_equal(f.results, 2);
+	end(&f);
+}
+
 static void t_withdraws_on_stop(void **state)
 {
 	struct fixture f;
@@ -351,6 +382,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_publishes_at_start_and_refreshes),
+		cmocka_unit_test(t_Z18_notify),
 		cmocka_unit_test(t_withdraws_on_stop),
 		cmocka_unit_test(t_second_stop_ends_the_withdrawal),
 		cmocka_unit_test(t_request_comes_first),
