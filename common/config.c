@@ -1,14 +1,12 @@
 #include "common/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/config_priv.h"
+#include "common/file.h"
 
 #define MSG_MAX 2048 /* bytes of a line, with the name of the file */
 
@@ -144,58 +142,25 @@ int config_parse(const char *text, size_t len, const char *origin, struct config
 	return err;
 }
 
-static int read_file(const char *path, char **ret_text, size_t *ret_len)
-{
-	struct stat st;
-	size_t len = 0;
-	ssize_t n = 0;
-	char *text = NULL;
-	int err, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0)
-		return -errno;
-	err = fstat(fd, &st) != 0 ? -errno : S_ISREG(st.st_mode) ? 0 : ERR_USAGE;
-	if (err != 0)
-		goto out;
-	text = malloc(CONFIG_SIZE_MAX + 1); /* one more tells that it is too long */
-	if (text == NULL) {
-		err = ERR_NOMEM;
-		goto out;
-	}
-	while (len <= CONFIG_SIZE_MAX) {
-		n = read(fd, text + len, CONFIG_SIZE_MAX + 1 - len);
-		if (n == 0 || (n < 0 && errno != EINTR))
-			break;
-		len += n > 0 ? (size_t)n : 0;
-	}
-	if (n < 0)
-		err = -errno;
-out:
-	(void)close(fd);
-	if (err != 0) {
-		free(text);
-		return err;
-	}
-	*ret_text = text;
-	*ret_len = len;
-	return 0;
-}
-
 int config_load(const char *path, struct config **ret_config, struct config_errors *errs)
 {
 	struct sink sink = { .origin = path, .errs = errs };
-	char why[CFG_TEXT_MAX], *text = NULL;
-	size_t len = 0;
-	int err = read_file(path, &text, &len);
+	char why[CFG_TEXT_MAX];
+	struct buf text;
+	int err;
 
 	*ret_config = NULL;
-	if (err == 0) {
-		err = config_parse(text, len, path, ret_config, errs);
-		free(text);
+	buf_init(&text,
+		 CONFIG_SIZE_MAX + 1); /* one more tells config_parse() that it is too long */
+	err = file_read(path, &text);
+	if (err == 0 || err == ERR_LIMIT) {
+		err = config_parse((const char *)text.data, text.len, path, ret_config, errs);
+		buf_done(&text);
 		return err;
 	}
+	buf_done(&text);
 	(void)snprintf(why, sizeof(why), "the configuration cannot be read: %s",
-		       err == ERR_USAGE ? "not a regular file" : err_text(err));
+		       err == ERR_PARSE ? "not a regular file" : err_text(err));
 	on_report(&sink, false, 0, 0, "", why);
 	return err == ERR_NOMEM ? err : ERR_CONFIG;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/err.h"
+#include "common/file.h"
 
 #define BUF_FIRST 64 /* bytes of the first allocation */
 
@@ -144,37 +145,6 @@ static int check_secret_file(const char *path, const struct stat *st, struct err
 	return 0;
 }
 
-static int read_all(int fd, struct buf *b)
-{
-	for (;;) {
-		size_t room = b->max - b->len;
-		uint8_t extra, *at;
-		ssize_t n;
-
-		if (room == 0) { /* full: it was the whole file if nothing follows */
-			n = read(fd, &extra, 1);
-			if (n == 0)
-				return 0;
-			if (n > 0)
-				return ERR_LIMIT;
-		} else {
-			int err = buf_reserve(b, room, &at);
-
-			if (err != 0)
-				return err;
-			n = read(fd, at, room);
-			if (n == 0)
-				return 0;
-			if (n > 0) {
-				b->len += (size_t)n;
-				continue;
-			}
-		}
-		if (errno != EINTR)
-			return -errno;
-	}
-}
-
 int secret_read_file(const char *path, struct buf *b, struct err_info *info)
 {
 	struct stat st;
@@ -195,8 +165,7 @@ int secret_read_file(const char *path, struct buf *b, struct err_info *info)
 	err = check_secret_file(path, &st, info);
 	if (err != 0)
 		goto out;
-	/* Room for all of it at once: a later realloc would leave a copy of the secret behind. */
-	err = read_all(fd, b);
+	err = file_read_fd(fd, b);
 	if (err == ERR_LIMIT)
 		(void)err_set(info, err, "%s is larger than the %zu bytes such a file may have",
 			      path, b->max);

@@ -1,13 +1,10 @@
 /* The state file of a lab client: one JSON object, replaced as a whole. */
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "common/file.h"
 #include "kmscore/lab_client.h"
 
 #define FORMAT   1
@@ -16,36 +13,28 @@
 /** A file as JSON; NULL and *ret_err else. */
 static json_t *read_json(const char *path, int *ret_err, struct err_info *info)
 {
-	FILE *f = fopen(path, "re");
-	char *text = NULL;
 	json_t *root = NULL;
 	json_error_t why = { 0 };
-	size_t len = 0;
+	struct buf text;
+	int err;
 
-	*ret_err = 0;
-	if (f == NULL) {
-		*ret_err = errno == ENOENT ? ERR_NOT_FOUND : -errno;
-		(void)err_set(info, *ret_err, "cannot open %s: %s", path, strerrordesc_np(errno));
-		return NULL;
-	}
-	text = malloc(FILE_MAX + 1);
-	if (text != NULL)
-		len = fread(text, 1, FILE_MAX + 1, f);
-	if (text == NULL)
-		*ret_err = err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
-	else if (ferror(f) != 0)
-		*ret_err = err_set(info, -EIO, "cannot read %s", path);
-	else if (len > FILE_MAX)
-		*ret_err = err_set(info, ERR_PARSE, "%s is too large for the state of a lab client",
-				   path);
+	buf_init(&text, FILE_MAX);
+	err = file_read(path, &text);
+	if (err == -ENOENT)
+		err = err_set(info, ERR_NOT_FOUND, "%s does not exist", path);
+	else if (err == ERR_LIMIT || err == ERR_PARSE)
+		err = err_set(info, ERR_PARSE,
+			      "%s is too large, or no file: not the state of a lab client", path);
+	else if (err != 0)
+		(void)err_set(info, err, "cannot read %s: %s", path, err_text(err));
 	else
-		root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-	if (*ret_err == 0 && root == NULL)
-		*ret_err = err_set(info, ERR_PARSE,
-				   "%s, line %d: %s; repair it, or remove the file to begin anew",
-				   path, why.line, why.text);
-	free(text);
-	(void)fclose(f);
+		root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &why);
+	if (err == 0 && root == NULL)
+		err = err_set(info, ERR_PARSE,
+			      "%s, line %d: %s; repair it, or remove the file to begin anew", path,
+			      why.line, why.text);
+	buf_done(&text);
+	*ret_err = err;
 	return root;
 }
 
@@ -265,74 +254,11 @@ static json_t *state_json(const struct lab_client *c)
 	return o;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/** The new name is on disk too, not only the file's content. */
-static int sync_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder = slash == NULL ? strdup(".")
-				     : strndup(path, slash == path ? 1 : (size_t)(slash - path));
-	int fd, err = 0;
-
-	if (folder == NULL)
-		return ERR_NOMEM;
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(folder);
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd) != 0 && errno != EINVAL) /* some file systems cannot, and need not */
-		err = -errno;
-	(void)close(fd);
-	return err;
-}
-
-static int replace_file(const char *path, const char *text, size_t len)
-{
-	size_t size = strlen(path) + sizeof(".XXXXXX");
-	char *tmp = malloc(size);
-	int fd, err;
-
-	if (tmp == NULL)
-		return ERR_NOMEM;
-	(void)snprintf(tmp, size, "%s.XXXXXX", path);
-	fd = mkostemp(tmp, O_CLOEXEC); /* mode 0600 */
-	if (fd < 0) {
-		err = -errno;
-		free(tmp);
-		return err;
-	}
-	err = write_all(fd, text, len);
-	if (err == 0 && fsync(fd) != 0)
-		err = -errno;
-	if (close(fd) != 0 && err == 0)
-		err = -errno;
-	if (err == 0 && rename(tmp, path) != 0)
-		err = -errno;
-	if (err != 0)
-		(void)unlink(tmp);
-	free(tmp);
-	return err == 0 ? sync_folder(path) : err;
-}
-
 int lab_client_save(const char *path, const struct lab_client *c, struct err_info *info)
 {
 	json_t *root = state_json(c);
 	char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
-	int err = text != NULL ? replace_file(path, text, strlen(text)) : ERR_NOMEM;
+	int err = text != NULL ? file_replace(path, text, strlen(text)) : ERR_NOMEM;
 
 	free(text);
 	json_decref(root);

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file.h"
+
 #define KEY_FILE_MAX 4096
 #define HEX_LEN      (2 * LAB_KEY_LEN)
 #define ID_LABEL     "kmsbeacon-lab-id"
@@ -139,21 +141,6 @@ int lab_key_read(const char *path, struct lab_key *ret, struct err_info *info)
 	return err;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int write_key(int fd, struct rng *rng)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -169,9 +156,9 @@ static int write_key(int fd, struct rng *rng)
 	hex[HEX_LEN] = '\n';
 	err = fchmod(fd, 0600) == 0 ? 0 : -errno; /* whatever the umask */
 	if (err == 0)
-		err = write_all(fd, file_comment, sizeof(file_comment) - 1);
+		err = file_write_fd(fd, file_comment, sizeof(file_comment) - 1);
 	if (err == 0)
-		err = write_all(fd, hex, sizeof(hex));
+		err = file_write_fd(fd, hex, sizeof(hex));
 	if (err == 0 && fsync(fd) != 0)
 		err = -errno;
 	mem_wipe(raw, sizeof(raw));

@@ -4,15 +4,12 @@
  *    "host": {"name", "port", "address" (or null), "when", "source"} (or null)}
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/clock.h"
+#include "common/file.h"
 #include "resolver/cache.h"
 
 #define CACHE_VERSION 1
@@ -68,60 +65,29 @@ static bool cache_from_json(json_t *root, struct rsv_cache *c)
 	return c->has;
 }
 
-/** The content of a small regular file, in memory that the caller frees. */
-static int read_small(const char *path, char **ret, size_t *ret_len)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat st;
-	ssize_t n;
-	int err = 0;
-
-	*ret = NULL;
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) != 0)
-		err = -errno;
-	else if (!S_ISREG(st.st_mode) || st.st_size > RSV_CACHE_FILE_MAX)
-		err = ERR_PARSE;
-	else if ((*ret = malloc(RSV_CACHE_FILE_MAX)) == NULL)
-		err = ERR_NOMEM;
-	*ret_len = 0;
-	while (err == 0 && *ret_len < RSV_CACHE_FILE_MAX) {
-		n = read(fd, *ret + *ret_len, RSV_CACHE_FILE_MAX - *ret_len);
-		if (n == 0)
-			break;
-		if (n > 0)
-			*ret_len += (size_t)n;
-		else if (errno != EINTR)
-			err = -errno;
-	}
-	close(fd);
-	return err;
-}
-
 int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info)
 {
-	char *text = NULL;
-	size_t len = 0;
 	json_t *root = NULL;
 	struct rsv_cache read;
+	struct buf text;
 	int err;
 
 	rsv_cache_init(c);
 	rsv_cache_init(&read);
-	err = read_small(path, &text, &len);
+	buf_init(&text, RSV_CACHE_FILE_MAX);
+	err = file_read(path, &text);
 	if (err == -ENOENT) {
 		err = 0;
 		goto out;
 	}
 	if (err == 0) {
-		root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+		root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
 		if (root == NULL || !cache_from_json(root, &read))
 			err = ERR_PARSE;
 	}
 	if (err == 0)
 		*c = read;
-	else if (err == ERR_PARSE)
+	else if (err == ERR_PARSE || err == ERR_LIMIT)
 		err_set(info, err,
 			"%s: not a cache file of kmsbeacon, ignored; the next host found "
 			"replaces it",
@@ -130,7 +96,7 @@ int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info)
 		err_set(info, err, "%s: %s; going on without the cached host", path, err_text(err));
 out:
 	json_decref(root);
-	free(text);
+	buf_done(&text);
 	return err;
 }
 
@@ -153,70 +119,6 @@ static json_t *cache_to_json(const struct rsv_cache *c)
 			 "host", host);
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= (size_t)n;
-	}
-	return fsync(fd) == 0 ? 0 : -errno;
-}
-
-/** Without it a crash may forget the rename; a file system that cannot do it is no reason to fail.
- */
-static void sync_folder(const char *path)
-{
-	char *folder = strdup(path);
-	char *slash = folder != NULL ? strrchr(folder, '/') : NULL;
-	int fd;
-
-	if (folder == NULL)
-		return;
-	if (slash == folder)
-		slash++;
-	if (slash != NULL)
-		*slash = '\0';
-	fd = open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		(void)fsync(fd);
-		close(fd);
-	}
-	free(folder);
-}
-
-/** Mode 0600, all of it or nothing. */
-static int replace_file(const char *path, const char *text, size_t len)
-{
-	char *tmp = NULL;
-	int fd, err;
-
-	if (asprintf(&tmp, "%s.XXXXXX", path) < 0)
-		return ERR_NOMEM;
-	fd = mkostemp(tmp, O_CLOEXEC);
-	if (fd < 0) {
-		err = -errno;
-		free(tmp);
-		return err;
-	}
-	err = write_all(fd, text, len);
-	if (close(fd) != 0 && err == 0)
-		err = -errno;
-	if (err == 0 && rename(tmp, path) != 0)
-		err = -errno;
-	if (err != 0)
-		(void)unlink(tmp);
-	else
-		sync_folder(path);
-	free(tmp);
-	return err;
-}
-
 int rsv_cache_save(struct rsv_cache *c, const char *path, struct err_info *info)
 {
 	json_t *root;
@@ -229,7 +131,7 @@ int rsv_cache_save(struct rsv_cache *c, const char *path, struct err_info *info)
 	if (root != NULL)
 		text = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	if (text != NULL)
-		err = replace_file(path, text, strlen(text));
+		err = file_replace(path, text, strlen(text));
 	if (err == 0)
 		c->dirty = false;
 	else
