@@ -341,9 +341,13 @@ static void say_no_answer(const struct pub_failure *f, struct pub_verdict *v)
 	else
 		say(v,
 		    "no answer from %s (%s) when %s %s: check that it runs, and that UDP and TCP "
-		    "port 53 are open from here%s",
-		    server(f), err_text(f->err), doing(f), subject(f),
-		    f->by_server ? "" : "; a hidden primary is named with `server:`");
+		    "port 53 are open from here",
+		    server(f), err_text(f->err), doing(f), subject(f));
+	if (f->stage == PUB_STAGE_WALK || f->by_server)
+		return;
+	if (f->mname[0] != '\0')
+		say(v, "; the SOA names %s as primary", f->mname);
+	say(v, "; a hidden primary is named with `server:`");
 }
 
 void pub_explain(const struct pub_failure *f, struct pub_verdict *ret)
@@ -365,7 +369,10 @@ void pub_explain(const struct pub_failure *f, struct pub_verdict *ret)
 		ret->rcode = f->hint_rcode;
 	}
 	if (ret->has_rcode) {
-		ret->state = PUB_REFUSED;
+		/* a name without an address is not a server's refusal */
+		ret->state = f->stage == PUB_STAGE_HOST && ret->rcode == DNS_RCODE_NXDOMAIN
+				     ? PUB_BLOCKED
+				     : PUB_REFUSED;
 		if (f->err != ERR_RCODE_OTHER)
 			ret->hresult = hresult_from_rcode(ret->rcode);
 		say_rcode(f, ret);

@@ -184,7 +184,7 @@ static const struct row rows[] = {
 	  { "cannot be read" } },
 	{ "Z02 the primary has no address",
 	  { .stage = PUB_STAGE_HOST, .err = ERR_RCODE_NXDOMAIN, FACTS },
-	  PUB_REFUSED,
+	  PUB_BLOCKED,
 	  "NXDOMAIN",
 	  0x8007232B,
 	  { "ns1.corp.example", "MNAME", "`server:`" } },
