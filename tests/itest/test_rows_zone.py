@@ -1,0 +1,211 @@
+"""Table Z, against real named: zone, primary, views and secondaries. Tests carry the id of their row."""
+
+import os
+import struct
+
+import pytest
+
+from kblib.bind import ROOT_ZONE, Key, View, Zone, zone_text
+from kblib.loopback import has_ipv6
+from kblib.process import wait_until
+from kblib.site import CORP, ONE, SRV
+
+DOMAIN = f"{{ domain: {CORP}, lab: true, key: corp, server: ['%s'] }}"
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+
+
+def states(d):
+    return [p["state"] for p in d["proof"]]
+
+
+def restore(server, zone, text):
+    """The zone file of a server that is down, as it comes from a backup: no journal, an older serial."""
+    with open(zone.file, "w", encoding="utf-8") as f:
+        f.write(text)
+    if os.path.exists(zone.file + ".jnl"):
+        os.remove(zone.file + ".jnl")
+    server.start()
+
+
+# ---- finding the primary ----
+
+
+@pytest.mark.parametrize("mname", ["no_address", "dead"])
+def test_Z02_wrong_mname_is_named_and_server_overrides(site, mname):
+    dead = [] if mname == "no_address" else [f"hidden A {site.loopback.address()}"]
+    text = site.text
+    site.text = lambda *lines: text(*lines, *dead).replace("@ SOA ns1 ", "@ SOA hidden ")
+    site.start(secondary=False)
+    d = site.one("publish", "--timeout", "4s", state="unreachable" if dead else "blocked", exit=1)
+    if dead:
+        assert "no answer from" in d["hint"] and f"the SOA names hidden.{CORP}" in d["hint"], d
+        assert "`server:`" in d["hint"]
+    else:
+        assert f"the primary hidden.{CORP}" in d["hint"] and "`server:`" in d["hint"], d
+    assert site.shown() == []
+    d = site.run(domain=f", server: ['{site.first}']")[0]
+    assert d["state"] == "proven" and site.shown() == [f"3600 {ONE}"]
+
+
+@needs_ipv6
+@pytest.mark.parametrize("addresses, ipv6", [
+    (["A {first}"], True),
+    (["AAAA ::1"], True),
+    (["A {dead}", "AAAA ::1"], True),
+    (["A {first}", "AAAA ::1"], False),  # nobody listens there
+], ids=["A", "AAAA", "dead_A", "dead_AAAA"])
+def test_Z03_addresses_of_the_primary(site, named, addresses, ipv6):
+    dead = site.loopback.address()
+    lines = [f"ns1 {a.format(first=site.first, dead=dead)}" for a in addresses]
+    text = zone_text(CORP, [(f"ns1.{CORP}.", site.first)], [*lines, "kms1 A 127.0.0.9"])
+    policy = site.policy()
+    server = named(
+        "ns1", address=site.first, keys=[site.key], ipv6="::1" if ipv6 else None, zones=[Zone(CORP, text, clauses=(policy,))]
+    )
+    d = site.run()[0]
+    assert d["state"] == "proven", d
+    assert server.records(SRV, "SRV") == [f"3600 {ONE}"]
+
+
+def test_Z04_forwarder_is_no_primary(site, named):
+    """It knows the key, so it answers signed; but without authority it gets no UPDATE."""
+    site.start(secondary=False)
+    forward = f"type forward; forward only; forwarders {{ {site.primary.address} port {site.loopback.port}; }};"
+    forwarder = named(
+        "forwarder", keys=[site.key], zones=[Zone(".", ROOT_ZONE + f"{CORP}. NS ns.{CORP}.\n")],
+        extra=f'zone "{CORP}" {{ {forward} }};\n',
+    )
+    d = site.run(exit=1, domains=[DOMAIN % forwarder.address])[0]
+    assert d["state"] == "blocked" and "set `server:`" in d["hint"] and d["changes"] == [], d
+    assert site.tap.updates() == 0 and site.shown() == []
+
+
+def without_tsig(m):
+    at = m.reply.rfind(b"\x0bcorp-update\0")
+    if at < 0:
+        return m.reply
+    (additional,) = struct.unpack_from("!H", m.reply, 10)
+    return m.reply[:10] + struct.pack("!H", additional - 1) + m.reply[12:at]
+
+
+def test_Z04_answer_without_tsig_counts_for_nothing(site):
+    site.start(secondary=False)
+    site.tap.on_reply = without_tsig
+    d = site.run("publish", "--timeout", "3s", exit=1, domains=[DOMAIN % site.first])[0]
+    assert d["state"] in ("unreachable", "refused") and d["changes"] == [] and "unsigned" in d["hint"], d
+    assert site.tap.updates() == 0 and site.shown() == []
+
+
+def view(site, name, match, grant):
+    text = zone_text(CORP, [("ns1", site.first)], ["kms1 A 127.0.0.9"])
+    return View(name, match, [Zone(CORP, text, clauses=grant)])
+
+
+def test_Z04_zone_in_a_view_that_only_the_key_opens(site, named):
+    grant = (f"update-policy {{ grant corp-update name {SRV}. SRV; }};",)
+    server = named("ns1", address=site.first, keys=[site.key], views=[
+        view(site, "in", "match-clients { key corp-update; };", grant), View("rest", "match-clients { any; };", []),
+    ])
+    d = site.run(domains=[DOMAIN % site.first])[0]
+    assert d["state"] == "proven" and server.records(SRV, "SRV", key=site.key) == [f"3600 {ONE}"]
+
+
+def test_Z06_view_by_source_address(site, named):
+    """Read and written in one view: with another source it is the other view, which refuses, and nothing mixes."""
+    inside = site.loopback.address()
+    other = Key("other-key")
+    grants = [(f"update-policy {{ grant {k} name {SRV}. SRV; }};",) for k in ("corp-update", "other-key")]
+    server = named("ns1", address=site.first, keys=[site.key, other], views=[
+        view(site, "in", f"match-clients {{ {inside}; }};", grants[0]), view(site, "out", "match-clients { any; };", grants[1]),
+    ])
+    d = site.run(exit=1, domains=[DOMAIN % site.first])[0]
+    assert d["state"] == "refused" and d["rcode"] == "REFUSED", d
+    assert server.records(SRV, "SRV", source=inside) == server.records(SRV, "SRV") == []
+    d = site.run(publish=f"  source: {inside}\n", domains=[DOMAIN % site.first])[0]
+    assert d["state"] == "proven", d
+    assert server.records(SRV, "SRV", source=inside) == [f"3600 {ONE}"]
+    assert server.records(SRV, "SRV") == []
+
+
+# ---- what happens to the zone ----
+
+
+def test_Z10_zone_restored_from_a_backup(site):
+    """Its serial has gone back, and it is behind that of the secondary. The next round repairs it."""
+    site.start()
+    site.one(state="proven")
+    site.one(state="proven", domain=", ttl: 10m")
+    assert site.secondary.wait_serial(CORP, 3)
+    site.primary.stop()
+    restore(site.primary, site.primary.zones[0], site.text())
+    assert site.primary.serial(CORP) == 1 and site.shown() == []
+    d = site.run("publish", "--timeout", "5s", domain=", ttl: 10m")[0]
+    assert d["state"] == "proven" and [c["op"] for c in d["changes"]] == ["add"], d
+    assert site.shown() == [f"600 {ONE}"]
+
+
+def test_Z11_zone_edited_by_hand(site):
+    site.start(secondary=False)
+    site.run()
+    site.primary.rndc("freeze", CORP)
+    with open(site.primary.zones[0].file, "a", encoding="utf-8") as f:
+        f.write(f"by-hand.{CORP}. 300 IN A 127.0.0.8\n{SRV}. 3600 IN SRV 0 0 1688 by-hand.{CORP}.\n")
+    site.primary.rndc("thaw", CORP)
+    wait_until("the edit is loaded", lambda: len(site.shown()) == 2)
+    d = site.run()[0]
+    assert d["state"] == "unchanged" and site.tap.updates() == 1, d
+    site.run("withdraw")
+    assert site.shown() == [f"3600 0 0 1688 by-hand.{CORP}."]
+
+
+def test_Z12_server_killed_before_it_wrote_the_zone(site):
+    site.start(secondary=False)
+    site.run()
+    site.primary.kill()
+    site.primary.start()
+    assert site.shown() == [f"3600 {ONE}"]
+    assert site.run()[0]["state"] == "unchanged" and site.tap.updates() == 1
+
+
+def test_Z12_Z10_daemon_repairs_a_server_that_lost_its_journal(site, daemon):
+    site.start(secondary=False)
+    daemon(site.config(publish="  refresh: 1s\n", domains=[DOMAIN % site.first]))
+    wait_until("it is published", lambda: site.shown() == [f"3600 {ONE}"])
+    site.primary.kill()
+    restore(site.primary, site.primary.zones[0], site.text())
+    wait_until("it is back", lambda: site.shown() == [f"3600 {ONE}"], timeout_s=40)
+
+
+def test_Z13_inline_signing(site):
+    """The signer shows a change a moment after the answer to the UPDATE: the proof asks again."""
+    site.start(clauses=(site.policy(), "dnssec-policy default; inline-signing yes;"))
+    wait_until("it is signed", lambda: site.primary.records(CORP, "DNSKEY"))
+    d = site.one(state="proven")
+    assert states(d) == ["ok", "ok"]
+    assert site.shown() == site.secondary.records(SRV, "SRV") == [f"3600 {ONE}"]
+    site.one("withdraw", state="proven")
+    assert site.shown() == []
+
+
+def test_Z15_negative_answer_in_a_resolver_is_explained(site):
+    site.start(secondary=False)
+    r = site.kb("discover", "--json", "--explain", "--no-cache", "--probe", "none", "--domain", CORP, "-c", site.config())
+    assert r.code == 1 and r.json["selected"] is None, r
+    assert any("may stay unseen for 60 s" in s["detail"] for s in r.json["steps"]), r  # the zone's SOA minimum
+
+
+def test_Z17_broken_zones_hold_up_no_other(site):
+    """A zone nobody serves, one whose primary is dead, one frozen: each fails by itself, the others finish."""
+    grant = "update-policy { grant corp-update name _vlmcs._tcp.%s. SRV; };"
+    names = [f"z{i}.test" for i in range(40)]
+    zones = [Zone(n, zone_text(n, [("ns1", site.first)], ["kms1 A 127.0.0.9"]), clauses=(grant % n,)) for n in names]
+    site.start(zones=zones, secondary=False)
+    site.primary.rndc("freeze", "z3.test")
+    dead = site.loopback.address()
+    domains = [f"{{ domain: {n}, lab: true, key: corp }}" for n in names if n not in ("z1.test", "z2.test")]
+    domains += ["{ domain: nobody.invalid, lab: true, key: corp }"]
+    domains += [f"{{ domain: z2.test, lab: true, key: corp, server: ['{dead}'] }}"]
+    got = {d["domain"]: d for d in site.run("publish", "--timeout", "6s", exit=1, domains=domains)}
+    failed = {n: d["state"] for n, d in got.items() if d["state"] != "proven"}
+    assert failed == {"z3.test": "refused", "nobody.invalid": "blocked", "z2.test": "unreachable"}
+    assert all(got[n]["hint"] for n in failed)
