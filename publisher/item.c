@@ -138,6 +138,7 @@ static void start_proof(struct pub_item *it)
 				      .absent = it->plan.absent,
 				      .n_absent = it->plan.n_absent,
 				      .primary_read = fresh ? &it->read : NULL,
+				      .updated_at = it->updated ? &it->result.addr : NULL,
 				      .want_serial = !fresh || !it->from_cache,
 				      .turns = &it->run->asking,
 				      .timeout_ms = pub_run_left_ms(it->run, UINT32_MAX) };
@@ -184,6 +185,8 @@ static void on_update(struct dns_client *c, const struct dns_outcome *o)
 		it->result.addr = o->server;
 	if (o->err == ERR_OK) {
 		it->updated = true;
+		if (it->own_zone != NULL) /* and in later runs, where it is kept */
+			pub_zone_prefer(it->own_zone, &o->server);
 		start_proof(it);
 		return;
 	}

@@ -350,6 +350,19 @@ static struct pub_proof_server *add_server(struct pub_proof_op *op)
 	return s;
 }
 
+/* Of several servers that count as the primary, one that refused the update may still answer. */
+static void ask_first(struct pub_proof_server *s, const struct addr *a)
+{
+	for (size_t i = 1; a != NULL && i < s->n_addrs; i++) {
+		struct dns_server found = s->addrs[i];
+
+		if (!addr_equal(&found.addr, a))
+			continue;
+		s->addrs[i] = s->addrs[0];
+		s->addrs[0] = found;
+	}
+}
+
 static int fill(struct pub_proof_op *op)
 {
 	const struct pub_zone *z = op->p.zone;
@@ -362,6 +375,7 @@ static int fill(struct pub_proof_op *op)
 	primary->shown.is_primary = true;
 	primary->shown.name = z->primary_name;
 	primary->n_addrs = pub_zone_primary(z, op->p.target, primary->addrs);
+	ask_first(primary, op->p.updated_at);
 	if (z->n_primary > 0)
 		primary->shown.addr = z->primary[0];
 	for (size_t i = 0; i < z->n_ns; i++) {

@@ -33,6 +33,7 @@ struct pub_proof_params {
 	const struct dns_srv *absent; /* ... and must not */
 	size_t n_absent;
 	const struct pub_read *primary_read; /* the primary was just read; NULL: ask it */
+	const struct addr *updated_at; /* who took the update is asked first; NULL: nobody did */
 	bool want_serial;
 	struct pub_turns *turns; /* one for each round of questions */
 	uint32_t timeout_ms;

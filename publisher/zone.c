@@ -91,7 +91,7 @@ static void on_deadline(uv_timer_t *t)
 }
 
 /* Who answered is asked first from now on: an address that is dead costs its wait once. */
-static void prefer(struct pub_zone *zone, const struct addr *a)
+void pub_zone_prefer(struct pub_zone *zone, const struct addr *a)
 {
 	for (size_t i = 1; i < zone->n_primary; i++) {
 		struct addr found = zone->primary[i];
@@ -209,7 +209,7 @@ static void on_walk(struct dns_client *c, const struct dns_outcome *o)
 	}
 	name_server(z, &o->server);
 	if (z->zone->by_server)
-		prefer(z->zone, &o->server);
+		pub_zone_prefer(z->zone, &o->server);
 	switch (pub_walk_answer(&z->walk, o->msg)) {
 	case WALK_ASK:
 		ask_walk(z);
@@ -299,7 +299,7 @@ static void on_confirm(struct dns_client *c, const struct dns_outcome *o)
 		finish(z, o->err);
 		return;
 	}
-	prefer(z->zone, &o->server);
+	pub_zone_prefer(z->zone, &o->server);
 	rrs = dnsmsg_section(o->msg, DNS_ANSWER, &n);
 	for (size_t i = 0; i < n && o->msg->aa; i++) {
 		if (rrs[i].type != DNS_TYPE_SOA || !dns_name_equal(&rrs[i].owner, &z->zone->zone))
@@ -456,6 +456,23 @@ static void servers_known(struct pub_zone_op *z)
 	finish(z, z->out.err != ERR_OK ? z->out.err : ERR_NO_SERVER);
 }
 
+/* Lookups end in any order; servers are asked in the order of the configuration. */
+static void add_server(struct pub_zone_op *z, size_t server, const struct host_lookup_result *r)
+{
+	struct pub_zone *zone = z->zone;
+
+	for (size_t i = 0; i < r->n_addrs && zone->n_primary < PUB_PRIMARY_MAX; i++) {
+		size_t at = zone->n_primary++;
+
+		for (; at > 0 && z->server_of[at - 1] > server; at--) {
+			zone->primary[at] = zone->primary[at - 1];
+			z->server_of[at] = z->server_of[at - 1];
+		}
+		zone->primary[at] = r->addrs[i];
+		z->server_of[at] = server;
+	}
+}
+
 static void on_server(struct pub_hosts_wait *w, const struct host_lookup_result *r)
 {
 	struct pub_zone_op *z = w->owner;
@@ -463,7 +480,7 @@ static void on_server(struct pub_hosts_wait *w, const struct host_lookup_result 
 	z->waiting--;
 	if (r->err != ERR_OK)
 		z->out.err = r->err; /* counts where no other server has an address */
-	add_primary(z->zone, r);
+	add_server(z, (size_t)(w - z->waits), r);
 	if (z->waiting == 0)
 		servers_known(z);
 }

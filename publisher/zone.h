@@ -45,6 +45,8 @@ void pub_zone_free(struct pub_zone *z); /* NULL is fine */
 /** Addresses of the primary as dns_client wants them, with the target's key. @return how many. */
 size_t pub_zone_primary(const struct pub_zone *z, const struct pub_target *t,
 			struct dns_server ret[PUB_PRIMARY_MAX]);
+/** Ask this address of the primary first from now on; one that is none of its changes nothing. */
+void pub_zone_prefer(struct pub_zone *z, const struct addr *a);
 /** Whether SOA and NS tell that the configured server is not the one that MNAME names: a hint for
  * an explanation, no proof, since primaries may be hidden. */
 bool pub_zone_is_secondary(const struct pub_zone *z);
@@ -102,6 +104,7 @@ struct pub_zone_op {
 	bool soa_ok, ns_ok;
 	bool ns_asked_primary[PUB_NS_MAX];
 	struct pub_hosts_wait waits[PUB_ZONE_WAITS];
+	size_t server_of[PUB_PRIMARY_MAX]; /* `server:`: which of them has this address */
 	struct pub_zone *zone;
 	struct pub_zone_outcome out;
 };

@@ -207,13 +207,22 @@ def test_U23_frozen_zone_lists_the_causes(site):
     assert site.run()[0]["state"] == "proven"
 
 
-@pytest.mark.parametrize("first", ["dead", "not-primary"])
+@pytest.mark.parametrize("first", ["dead", "not-primary", "refuses"])
 def test_U28_the_next_server_does_it(site, fake_dns, first):
     """A server that is down, or one that refuses because it is no primary, does not end the run."""
     site.start(secondary=False)
     address = site.loopback.address()
-    if first == "not-primary":
-        fake_dns(CORP, site.text(), key=site.key, address=address,
-                 on_update=lambda query, reply: unsigned(reply, dns.rcode.NOTAUTH))
+    server = None
+
+    def refuse(query, reply):
+        if first == "not-primary":
+            return unsigned(reply, dns.rcode.NOTAUTH)
+        reply.set_rcode(dns.rcode.REFUSED)
+        return reply
+
+    if first != "dead":
+        server = fake_dns(CORP, site.text(), key=site.key, address=address, on_update=refuse)
     d = site.run(domain=f", server: ['{address}', '{site.first}']")[0]
     assert d["state"] == "proven" and site.shown() == [f"3600 {ONE}"], d
+    assert server is None or len(server.updates) == 1
+    assert d["address"] == f"{site.first}:{site.loopback.port}"
