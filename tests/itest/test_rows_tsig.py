@@ -4,6 +4,7 @@ docs/failure-modes.md lists where each row is tested.
 """
 
 import base64
+import resource
 import signal
 import threading
 
@@ -162,7 +163,10 @@ def test_T14_no_part_of_the_secret_anywhere(site, daemon):
     note("policy")
     note("publish", "--dry-run", "--json")
     note("publish", "--print", "zone")
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))  # as where somebody collects core files
     d = daemon(site.config(publish="  refresh: 1s\n"))
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
     wait_until("it is published", lambda: len(site.shown()) == 1)
     with open(f"/proc/{d.pid}/limits", encoding="ascii") as f:
         core = next(line for line in f if line.startswith("Max core file size"))
