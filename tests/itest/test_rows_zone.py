@@ -187,6 +187,26 @@ def test_Z13_inline_signing(site):
     assert site.shown() == []
 
 
+def test_Z14_resolvers_that_disagree_are_told_apart(site, named):
+    """Each resolver by itself: the one that still has the old answer is named, with how long it may keep it."""
+    site.start(secondary=False)
+    forward = f"type forward; forward only; forwarders {{ {site.primary.address} port {site.loopback.port}; }};"
+    old, fresh = (
+        named(n, zones=[Zone(".", ROOT_ZONE + f"{CORP}. NS ns.{CORP}.\n")], extra=f'zone "{CORP}" {{ {forward} }};\n')
+        for n in ("old", "fresh")
+    )
+    old.query(SRV, "SRV", rd=True)
+    site.run()
+    resolvers = ", ".join(f"'{r.address}:{r.port}'" for r in (old, fresh))
+    path = site.folder / "audit.yaml"
+    path.write_text(f"discovery: {{ resolvers: [{resolvers}] }}\n")
+    r = site.kb("verify", "--json", "-c", path, "--domain", CORP)
+    d = r.json["domains"][0]
+    stale = [f["text"] for f in d["findings"] if f["id"].startswith("resolver-")]
+    assert len(stale) == 1 and old.address in stale[0] and " s" in stale[0], r
+    assert [s["state"] for s in d["servers"] if s["address"].startswith(fresh.address)] == ["ok"], r
+
+
 def test_Z15_negative_answer_in_a_resolver_is_explained(site):
     site.start(secondary=False)
     r = site.kb("discover", "--json", "--explain", "--no-cache", "--probe", "none", "--domain", CORP, "-c", site.config())
