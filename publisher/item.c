@@ -458,13 +458,12 @@ static void on_zone(struct pub_zone_op *op, const struct pub_zone_outcome *o)
 	it->zone_op = NULL;
 	it->own_zone = o->zone;
 	it->zone = o->zone;
-	pub_turn_give(&it->turn);
 	if (!was_stopped(it)) {
 		if (o->zone == NULL) {
 			pub_item_fail_zone(it, o);
 			item_end(it);
-		} else {
-			start_read(it);
+		} else { /* in the same turn, so that the first wave is soon complete */
+			ask_read(&it->turn);
 		}
 	}
 	free(op);

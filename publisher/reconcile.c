@@ -224,7 +224,7 @@ void pub_run_check(struct pub_run *run)
 		settle(run);
 	else if (run->n_planned == 0)
 		return;
-	else if (run->n_reading == 0)
+	else if (run->n_reading == 0 || run->n_planned >= PUB_WAVE_SIZE)
 		start_wave(run);
 	else if (!uv_is_active((uv_handle_t *)&run->r->wave)) /* a dead server holds nobody up */
 		(void)uv_timer_start(&run->r->wave, on_wave, PUB_WAVE_WAIT_MS, 0);
