@@ -139,6 +139,7 @@ static void ask(struct pub_zone_op *z, struct dns_client *c, const struct dns_na
 static void start_confirm(struct pub_zone_op *z);
 static void start_mname(struct pub_zone_op *z);
 static void start_ns_hosts(struct pub_zone_op *z, const struct dns_msg *m);
+static size_t take_ns(struct pub_zone_op *z, const struct dns_msg *m, enum dns_section section);
 static void on_walk(struct dns_client *c, const struct dns_outcome *o);
 static void on_ns(struct dns_client *c, const struct dns_outcome *o);
 
@@ -276,9 +277,17 @@ static void start_mname(struct pub_zone_op *z)
 
 static void confirmed(struct pub_zone_op *z)
 {
-	/* Both answers are needed; the NS answer's glue is taken when it comes. */
+	/* Both sets are needed; glue is taken from the message that the NS set is in. */
 	if (z->soa_ok && z->ns_ok && z->waiting == 0)
 		finish(z, ERR_OK);
+}
+
+static void ask_ns(struct pub_zone_op *z)
+{
+	struct dns_server servers[PUB_PRIMARY_MAX];
+	size_t n = pub_zone_primary(z->zone, z->p.target, servers);
+
+	ask(z, &z->ns, &z->zone->zone, DNS_TYPE_NS, servers, n, false, on_ns);
 }
 
 static void on_confirm(struct dns_client *c, const struct dns_outcome *o)
@@ -313,7 +322,12 @@ static void on_confirm(struct dns_client *c, const struct dns_outcome *o)
 		block(z, PUB_BLOCK_NOT_AUTH);
 		return;
 	}
-	confirmed(z);
+	/* Many servers add the NS set to the answer, and a set comes whole or not at all (RFC 2181
+	 * §9): a question less for each zone. */
+	if (take_ns(z, o->msg, DNS_AUTHORITY) > 0)
+		start_ns_hosts(z, o->msg);
+	else if (z->state == ZS_CONFIRM)
+		ask_ns(z);
 }
 
 static void start_confirm(struct pub_zone_op *z)
@@ -325,18 +339,38 @@ static void start_confirm(struct pub_zone_op *z)
 	z->out.stage = PUB_STAGE_CONFIRM;
 	/* With `server:` the walk's last answer was the primary's own, signed and with AA. */
 	z->soa_ok = z->zone->by_server;
-	if (!z->soa_ok)
+	if (z->soa_ok)
+		ask_ns(z);
+	else
 		ask(z, &z->soa, &z->zone->zone, DNS_TYPE_SOA, servers, n, false, on_confirm);
-	ask(z, &z->ns, &z->zone->zone, DNS_TYPE_NS, servers, n, false, on_ns);
 }
 
 /* ---- the name servers ---- */
 
+/** @return how many; out of memory ends the operation. */
+static size_t take_ns(struct pub_zone_op *z, const struct dns_msg *m, enum dns_section section)
+{
+	size_t n;
+	const struct dns_rr *rrs = dnsmsg_section(m, section, &n);
+
+	z->zone->ns = calloc(n < PUB_NS_MAX ? n + 1 : PUB_NS_MAX, sizeof(*z->zone->ns));
+	if (z->zone->ns == NULL) {
+		finish(z, ERR_NOMEM);
+		return 0;
+	}
+	for (size_t i = 0; i < n && z->zone->n_ns < PUB_NS_MAX; i++)
+		if (rrs[i].type == DNS_TYPE_NS && dns_name_equal(&rrs[i].owner, &z->zone->zone))
+			z->zone->ns[z->zone->n_ns++].name = rrs[i].data.name;
+	if (z->zone->n_ns == 0) {
+		free(z->zone->ns);
+		z->zone->ns = NULL;
+	}
+	return z->zone->n_ns;
+}
+
 static void on_ns(struct dns_client *c, const struct dns_outcome *o)
 {
 	struct pub_zone_op *z = c->owner;
-	const struct dns_rr *rrs;
-	size_t n;
 
 	c->owner = NULL;
 	z->open--;
@@ -355,16 +389,9 @@ static void on_ns(struct dns_client *c, const struct dns_outcome *o)
 		block(z, PUB_BLOCK_NOT_AUTH);
 		return;
 	}
-	rrs = dnsmsg_section(o->msg, DNS_ANSWER, &n);
-	z->zone->ns = calloc(n < PUB_NS_MAX ? n + 1 : PUB_NS_MAX, sizeof(*z->zone->ns));
-	if (z->zone->ns == NULL) {
-		finish(z, ERR_NOMEM);
-		return;
-	}
-	for (size_t i = 0; i < n && z->zone->n_ns < PUB_NS_MAX; i++)
-		if (rrs[i].type == DNS_TYPE_NS && dns_name_equal(&rrs[i].owner, &z->zone->zone))
-			z->zone->ns[z->zone->n_ns++].name = rrs[i].data.name;
-	start_ns_hosts(z, o->msg);
+	(void)take_ns(z, o->msg, DNS_ANSWER);
+	if (z->state == ZS_CONFIRM)
+		start_ns_hosts(z, o->msg);
 }
 
 static void add_ns_addr(struct pub_ns *ns, const struct addr *a)
