@@ -280,8 +280,10 @@ static void on_withdrawn(void *ctx, int err, const struct pub_result *results, s
 		return;
 	}
 	drain_see(results, n, &l);
-	if (err == 0 && l.would_empty && !x->begun)
-		err = ERR_USAGE; /* the set lost its other records since it was looked at */
+	/* It went well when it was looked at: then somebody else is at work, perhaps another drain.
+	 */
+	if (err == 0 && !x->begun && (l.would_empty || (l.failed && !x->force)))
+		err = ERR_USAGE;
 	if (x->lifted && err == 0)
 		err = ERR_CANCELED;
 	if (x->lifted || err == ERR_USAGE) {
