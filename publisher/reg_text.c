@@ -288,8 +288,8 @@ static int value_line(struct reader *r)
 	if (err == ERR_OK && !at_line_end(r->p) && *r->p != ';')
 		err = wrong(r, "more behind the end of the value");
 	if (err == ERR_OK && r->key == NULL)
-		err = wrong(r, "a value before the first [key]");
-	if (err == ERR_OK && v.key[0] != '-') /* a key that is taken away has no values */
+		return wrong(r, "a value before the first [key]");
+	if (err == ERR_OK && r->key[0] != '-') /* a key that is taken away has no values */
 		err = r->fn(r->ctx, &v);
 	return err;
 }
