@@ -300,9 +300,6 @@ static void say_no_answer(const struct pub_failure *f, struct pub_verdict *v)
 		    "place",
 		    server(f), f->hint_rcode != 0 ? " with " : "",
 		    f->hint_rcode != 0 ? dns_rcode_name(f->hint_rcode) : "", f->key);
-		/* PowerDNS says BADTIME like this, without a word of it (failure-modes T02). */
-		if (f->hint_rcode == DNS_RCODE_NOTAUTH || f->hint_rcode == DNS_RCODE_BADTIME)
-			say(v, "; some servers answer so when the clocks differ: compare them too");
 		return;
 	case ERR_TSIG_BADSIG:
 	case ERR_TSIG_KEY:
