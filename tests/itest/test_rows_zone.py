@@ -148,7 +148,15 @@ def test_Z11_zone_edited_by_hand(site):
     site.start(secondary=False)
     site.run()
     site.primary.rndc("freeze", CORP)
-    with open(site.primary.zones[0].file, "a", encoding="utf-8") as f:
+    file = site.primary.zones[0].file
+
+    def written():
+        with open(file, encoding="utf-8") as f:
+            return "1688" in f.read()
+
+    # rndc answers before named has put the new file in the place of the old one
+    wait_until("named has written the zone", written)
+    with open(file, "a", encoding="utf-8") as f:
         f.write(f"by-hand.{CORP}. 300 IN A 127.0.0.8\n{SRV}. 3600 IN SRV 0 0 1688 by-hand.{CORP}.\n")
     site.primary.rndc("thaw", CORP)
     wait_until("the edit is loaded", lambda: len(site.shown()) == 2)
