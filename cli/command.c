@@ -149,7 +149,7 @@ static void print_overview(FILE *out)
 	(void)fprintf(
 		out,
 		"kmsbeacon %s: publishes and proves a KMS host's SRV records, discovers hosts as "
-		"Windows does,\nand serves the KMS protocol in front of licensed hosts.\n\n"
+		"Windows does,\nand rehearses activation with lab hosts and lab clients.\n\n"
 		"Usage: kmsbeacon COMMAND [options]\n\nCommands:\n",
 		KMSBEACON_VERSION);
 	for (size_t i = 0; (c = cli_command_at(i)) != NULL; i++)
