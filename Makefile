@@ -2,7 +2,7 @@
 # make demo       see it work on this machine          make lint     format, include direction, banned functions
 # make unit       unit tests, ASan and UBSan           make itest    integration tests against real servers
 # make tidy       clang-tidy                           make format   rewrite the sources with clang-format
-# make bench      the publisher against nsupdate, as a table; no part of make check
+# make bench      figures beside other programs, as a table; no part of make check
 #
 # V=1 shows whole commands. VARIANT picks flags and a folder: release (default, gcc), asan (clang, ASan and UBSan), clang (clang, -Werror).
 

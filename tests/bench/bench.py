@@ -1,282 +1,37 @@
 #!/usr/bin/python3
-"""make bench    the publisher against nsupdate: 1,000 zones of one named, everything on loopback.
+"""make bench    kmsbeacon against programs that do one thing only; everything on loopback, one table.
 
-    BENCH_ZONES=1000 BENCH_RUNS=5 BENCH_RTT_MS=10 BENCH_DIR=/var/tmp    what may be changed
-
-Each run begins with no record in any zone and, for kmsbeacon, with an empty state folder. nsupdate is
-told server and zone, so that it sends nothing but 1,000 UPDATEs, one `send` each, in one process.
-kmsbeacon does its whole run: discovery, reads, journal, updates, proof. Runs alternate; a ratio is
-that of the medians. After every run dig counts the records; one that is missing ends the bench.
+    BENCH_ONLY=publisher     only that part: publisher, resolver
+    BENCH_RUNS=5 BENCH_RTT_MS=10 BENCH_DIR=/var/tmp    what may be changed; more in publisher.py and resolver.py
 """
 
-import json
 import os
-import platform
-import re
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, os.path.join(ROOT, "tests", "itest"))
+import common
+import publisher
 
-from kblib.bind import Key, Named, Zone, find_program, zone_text  # noqa: E402
-from kblib.loopback import Loopback, free_port  # noqa: E402
-from kblib.process import Process, die_with_parent, wait_until  # noqa: E402
+from kblib.bind import find_program
 
-ZONES = int(os.environ.get("BENCH_ZONES", "1000"))
-RUNS = int(os.environ.get("BENCH_RUNS", "5"))
-RTT_MS = float(os.environ.get("BENCH_RTT_MS", "10"))
-BUILD = os.path.join(ROOT, os.environ.get("BUILD", os.path.join("build", "release")))
-PROGRAM = os.path.join(BUILD, "kmsbeacon")
-RUN_TIMEOUT_S = 300
-QUIET = "logging { category default { null; }; category general { default_stderr; }; };\n"
-SRV, SOA, TARGET = "33", "6", "kms1.bench.test"
-
-
-class Relay:
-    """relay.c in front of the server, at the server's address and another port."""
-
-    def __init__(self, address, port, named, rtt_ms):
-        self.port = port
-        self._p = subprocess.Popen(
-            [os.path.join(BUILD, "bench", "relay"), address, str(port), named.address, str(named.port), str(int(rtt_ms * 500))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
-        )
-        assert self._p.stdout.readline() == "ready\n", "the relay does not start"
-
-    def counts(self):
-        """What came since the last call."""
-        self._p.stdin.write("\n")
-        self._p.stdin.flush()
-        return json.loads(self._p.stdout.readline())
-
-    def stop(self):
-        self._p.stdin.close()
-        self._p.wait(10)
-
-
-class Bench:
-    def __init__(self, folder):
-        self.folder = folder
-        net = Loopback()
-        self.address = net.address()
-        self.key = Key("bench")
-        self.key_file = self.key.write(folder)
-        self.zones = [f"site{i:04d}.example" for i in range(ZONES)]
-        ns = [("ns1.bench.test.", self.address)]
-        own = Zone("bench.test", zone_text("bench.test", [("ns1", self.address)], ["kms1 A 192.0.2.10"], ttl=3600))
-        zones = [own]
-        for z in self.zones:
-            policy = f'update-policy {{ grant "{self.key.name}" name _vlmcs._tcp.{z}. SRV; }};'
-            zones.append(Zone(z, zone_text(z, ns, ttl=3600), clauses=(policy,)))
-        self.named = Named(
-            folder, "named", self.address, net.port, zones, keys=[self.key], options=["notify no;"], extra=QUIET,
-            threads=os.cpu_count() or 1,
-        ).start()
-        self.names = self.write("names", "".join(f"_vlmcs._tcp.{z}. SRV\n" for z in self.zones))
-
-    def write(self, name, text):
-        path = os.path.join(self.folder, name)
-        with open(path, "w", encoding="ascii") as f:
-            f.write(text)
-        return path
-
-    def stop(self):
-        self.named.stop()
-
-    # What both sides are measured by.
-
-    def measure(self, argv, port=None):
-        env = dict(os.environ, LC_ALL="C.UTF-8", KMSBEACON_DNS_PORT=str(port or self.named.port))
-        out = os.path.join(self.folder, "stdout")
-        r = subprocess.run(
-            [os.path.join(BUILD, "bench", "measure"), out, *argv], env=env, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=RUN_TIMEOUT_S, preexec_fn=die_with_parent,
-        )
-        m = json.loads(r.stdout)
-        if m["code"] != 0:
-            with open(out, encoding="utf-8") as f:
-                raise SystemExit(f"{argv[0]} ended with {m['code']}:\n{r.stderr[-2000:]}\n{f.read()[-2000:]}")
-        return m
-
-    def present(self):
-        """How many zones have the record, as dig sees it."""
-        r = subprocess.run(
-            ["dig", f"@{self.address}", "-p", str(self.named.port), "+short", "+norec", "+tries=3", "-f", self.names],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=RUN_TIMEOUT_S,
-        )
-        return len(re.findall(rf"^\d+ \d+ 1688 {re.escape(TARGET)}\.$", r.stdout, re.M))
-
-    def expect(self, n, who):
-        seen = self.present()
-        if seen != n:
-            raise SystemExit(f"after {who}: {seen} zones have the record, not {n}")
-
-    def script(self, port, change):
-        lines = [f"server {self.address} {port}"]
-        for z in self.zones:
-            lines += [f"zone {z}", f"update {change.format(owner=f'_vlmcs._tcp.{z}.')}", "send"]
-        return self.write(f"nsupdate.{port}", "\n".join([*lines, ""]))
-
-    def clean(self):
-        self.measure(["nsupdate", "-k", self.key_file, self.script(self.named.port, "delete {owner} SRV")])
-        self.expect(0, "cleaning up")
-
-    def config(self, name, port, extra=""):
-        state = os.path.join(self.folder, name)
-        os.makedirs(state)
-        domains = ", ".join(f"{{ domain: {z}, key: bench }}" for z in self.zones)
-        return self.write(
-            f"{name}.yaml",
-            f'node: {{ target: {TARGET}, state_dir: "{state}", control: {{ socket: "{state}/sock" }} }}\n'
-            f'service: {{ mode: "off" }}\nkeys: [ {{ name: bench, file: "{self.key_file}" }} ]\n'
-            f"hosts: [ {{ name: kms1, target: {TARGET}, port: 1688 }} ]\n"
-            f'discovery: {{ resolvers: ["{self.address}:{port}"] }}\n'
-            f"publish: {{ ttl: 1h, domains: [ {domains} ]{extra} }}\nhealth: {{ interval: 1h }}\n",
-        )
-
-    # The two.
-
-    def run_nsupdate(self, port):
-        self.clean()
-        add = f"add {{owner}} 3600 SRV 0 0 1688 {TARGET}."
-        m = self.measure(["nsupdate", "-k", self.key_file, self.script(port, add)])
-        self.expect(ZONES, "nsupdate")
-        return m
-
-    def run_kmsbeacon(self, port, n):
-        self.clean()
-        config = self.config(f"state.{port}.{n}", port)
-        m = self.measure([PROGRAM, "publish", "--json", "-c", config], port)
-        with open(os.path.join(self.folder, "stdout"), encoding="utf-8") as f:
-            states = [d["state"] for d in json.load(f)["domains"]]
-        if states.count("proven") != ZONES:
-            raise SystemExit(f"not all proven: { {s: states.count(s) for s in set(states)} }")
-        self.expect(ZONES, "kmsbeacon publish")
-        return m
-
-    def compare(self, port, relay=None):
-        """Median seconds of both, memory, and what left for the server in one run of each."""
-        peer, ours, sent = [], [], {}
-        for n in range(RUNS):
-            for who, runs, run in (("nsupdate", peer, self.run_nsupdate), ("kmsbeacon", ours, lambda p: self.run_kmsbeacon(p, n))):
-                if relay:
-                    relay.counts()
-                runs.append(run(port))
-                if relay:
-                    sent[who] = relay.counts()
-                print(f"  {who:9} {n + 1}/{RUNS}: {runs[-1]['wall_s']:7.3f} s", file=sys.stderr, flush=True)
-        return peer, ours, sent
-
-    def steady(self, port, relay):
-        """What a daemon asks in one refresh in which nothing is to be done, and its peak memory."""
-        config = self.config("state.daemon", port, extra=", refresh: 3s")
-        env = dict(os.environ, KMSBEACON_DNS_PORT=str(port))
-        daemon = Process("kmsbeacon run", [PROGRAM, "run", "-c", config], env)
-
-        def checked_since(t):
-            r = subprocess.run([PROGRAM, "status", "--json", "-c", config], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            rows = json.loads(r.stdout).get("records", []) if r.returncode == 0 else []
-            times = [row["last_proven"] or "" for row in rows]
-            return len(times) == ZONES and min(times) > t
-
-        def stamp():
-            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-        try:
-            wait_until("the first cycle of the daemon", lambda: checked_since("0"), 60, 0.2)
-            relay.counts()
-            mark = stamp()
-            wait_until("a refresh", lambda: checked_since(mark), 60, 0.2)
-            counts = relay.counts()
-            with open(f"/proc/{daemon.pid}/status", encoding="ascii") as f:
-                rss_kb = int(re.search(r"VmHWM:\s+(\d+) kB", f.read()).group(1))
-        finally:
-            daemon.stop()
-        return counts, rss_kb
-
-    def over_quota(self):
-        """Updates that named refused or dropped for its quota, by its own count."""
-        self.named.rndc("stats")
-        with open(os.path.join(self.named.folder, "named.stats"), encoding="ascii") as f:
-            return sum(int(n) for n in re.findall(r"^\s*(\d+) .*quota", f.read(), re.M | re.I))
-
-
-# ---- the report ----
-
-
-def version(argv, pattern):
-    r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    m = re.search(pattern, r.stdout + r.stderr)
-    return m.group(1) if m else "unknown"
-
-
-def machine(folder):
-    with open("/proc/cpuinfo", encoding="utf-8") as f:
-        m = re.search(r"model name\s*: (.*)", f.read())
-    fs = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True).stdout.strip()
-    cpu = m.group(1).strip() if m else platform.machine()
-    return f"{os.cpu_count()} cores of {cpu}; Linux {platform.release()}; zones and state on {fs}"
-
-
-def fact(rows, what, figure, target, met):
-    rows.append((what, figure, target, {True: "met", False: "MISSED", None: ""}[met]))
-
-
-def speed(rows, name, peer, ours, least):
-    a = statistics.median(m["wall_s"] for m in peer)
-    b = statistics.median(m["wall_s"] for m in ours)
-    spread = lambda runs: f"{min(m['wall_s'] for m in runs):.3f}..{max(m['wall_s'] for m in runs):.3f}"  # noqa: E731
-    fact(rows, f"{name}: nsupdate, bare updates", f"{a:.3f} s ({spread(peer)})", "", None)
-    fact(rows, f"{name}: kmsbeacon publish, whole run", f"{b:.3f} s ({spread(ours)})", "", None)
-    fact(rows, f"{name}: kmsbeacon is faster by", f"{a / b:.1f} times", f">= {least} times", a / b >= least)
-
-
-def asked(counts):
-    kinds = {SRV: "SRV", SOA: "SOA", "2": "NS", "1": "A", "28": "AAAA"}
-    return ", ".join(f"{n} {kinds.get(t, 'type ' + t)}" for t, n in sorted(counts["types"].items(), key=lambda i: -i[1]))
+PARTS = {"publisher": publisher}
 
 
 def main():
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="kmsbeacon-bench.", dir=os.environ.get("BENCH_DIR")) as folder:
-        about = machine(folder)
-        bench = Bench(folder)
-        relay = None
-        try:
-            print("bare loopback", file=sys.stderr)
-            peer, ours, _ = bench.compare(bench.named.port)
-            speed(rows, "loopback", peer, ours, 2)
-            relay = Relay(bench.address, free_port(bench.address), bench.named, RTT_MS)
-            print(f"{RTT_MS:g} ms of round-trip delay", file=sys.stderr)
-            peer, far, sent = bench.compare(relay.port, relay)
-            speed(rows, f"{RTT_MS:g} ms", peer, far, 12)
-            for who in ("nsupdate", "kmsbeacon"):
-                s = sent[who]
-                fact(rows, f"{who} sends", f"{s['updates']} UPDATE, {s['queries']} queries, {s['tcp']} TCP", "", None)
-            quota = bench.over_quota()
-            fact(rows, "updates over named's update-quota", str(quota), "0", quota == 0)
-            mb = max(m["rss_kb"] for m in [*ours, *far]) / 1024
-            fact(rows, f"peak memory, publish, {ZONES} domains", f"{mb:.1f} MB", "<= 40 MB", mb <= 40)
-            counts, rss_kb = bench.steady(relay.port, relay)
-            steady = counts["updates"] == 0 and counts["types"].get(SRV) == ZONES and counts["queries"] == ZONES
-            fact(rows, "a refresh with nothing to do: UPDATE", str(counts["updates"]), "0", counts["updates"] == 0)
-            fact(rows, "a refresh with nothing to do: queries", asked(counts), f"{ZONES} SRV", steady)
-            mb = rss_kb / 1024
-            fact(rows, f"peak memory, daemon, {ZONES} domains", f"{mb:.1f} MB", "<= 40 MB", mb <= 40)
-        finally:
-            if relay:
-                relay.stop()
-            bench.stop()
-    print(f"{ZONES} zones, {RUNS} runs each, medians (smallest..largest)")
-    print(f"{about}")
-    print("named " + version([find_program("named"), "-v"], r"BIND (\S+)") + ", nsupdate " + version(["nsupdate", "-V"], r"nsupdate (\S+)")
-          + ", kmsbeacon " + version([PROGRAM, "--version"], r"kmsbeacon (\S+)") + " at "
-          + version(["git", "-C", ROOT, "describe", "--always", "--dirty"], r"(\S+)"))
+    wanted = (os.environ.get("BENCH_ONLY") or " ".join(PARTS)).replace(",", " ").split()
+    for name in wanted:
+        if name not in PARTS:
+            raise SystemExit(f"BENCH_ONLY: no part '{name}'; there are: {', '.join(PARTS)}")
+    rows, about = [], []
+    with tempfile.TemporaryDirectory(prefix="kmsbeacon-bench.", dir=os.environ.get("BENCH_DIR")) as top:
+        machine = common.machine(top)
+        for name in wanted:
+            folder = os.path.join(top, name)
+            os.mkdir(folder)
+            about.append(PARTS[name].run(folder, rows))
+    print(f"{'; '.join(about)}; {common.RUNS} runs each, medians (smallest..largest)")
+    print(machine)
+    print(common.versions(find_program("named")))
     print()
     widths = [max(len(r[i]) for r in rows) for i in range(4)]
     for r in [("measured", "figure", "target", ""), *rows]:
