@@ -206,7 +206,7 @@ static void t_dead_and_alias_targets(void **state)
 }
 
 /* Z08: a dead server is a warning, and the rest of the audit goes on. */
-static void t_z08_server_down(void **state)
+static void t_Z08_server_down(void **state)
 {
 	struct fixture f;
 
@@ -228,7 +228,7 @@ static void t_z08_server_down(void **state)
 }
 
 /* Z07: a lag that heals within the time is none; one that does not is told. */
-static void t_z07_lag(void **state)
+static void t_Z07_lag(void **state)
 {
 	struct fixture f;
 
@@ -491,7 +491,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_healthy),         cmocka_unit_test(t_dead_and_alias_targets),
-		cmocka_unit_test(t_z08_server_down), cmocka_unit_test(t_z07_lag),
+		cmocka_unit_test(t_Z08_server_down), cmocka_unit_test(t_Z07_lag),
 		cmocka_unit_test(t_servers_differ),  cmocka_unit_test(t_resolver),
 		cmocka_unit_test(t_given_server),    cmocka_unit_test(t_missing_and_extra),
 		cmocka_unit_test(t_nobody_answers),  cmocka_unit_test(t_no_such_domain),

@@ -148,7 +148,7 @@ static void t_lowest_priority_first(void **state)
 }
 
 /* S14, S03: every address of a host before the next host. */
-static void t_s14_all_addresses_then_next_host(void **state)
+static void t_S14_all_addresses_then_next_host(void **state)
 {
 	static const struct fake_probe_rule rules[] = {
 		{ "127.0.0.21:1689", PROBE_UP },
@@ -226,7 +226,7 @@ static void t_lookup_codes(void **state)
 }
 
 /* S09: NXDOMAIN in the first suffix, the record in the second; each suffix is asked once. */
-static void t_s09_suffix_order(void **state)
+static void t_S09_suffix_order(void **state)
 {
 	static const struct auth_row rows[] = {
 		{ DEPT, DNS_TYPE_SRV, "kms9.dept.example", .port = 1688 },
@@ -251,7 +251,7 @@ static void t_s09_suffix_order(void **state)
 }
 
 /* S08: a server that fails is not an empty answer, but the next suffix may still have one. */
-static void t_s08_failure_keeps_the_cache(void **state)
+static void t_S08_failure_keeps_the_cache(void **state)
 {
 	static const struct fake_probe_rule rules[] = { { NULL, PROBE_TIMEOUT } };
 	struct rsv_cached_host h = { .host = "kms1.corp.example", .port = 1688 };
@@ -340,7 +340,7 @@ static void t_manual_host(void **state)
 }
 
 /* The cached host is used without DNS, and priority does not matter until it fails (S11). */
-static void t_s11_cached_host_first(void **state)
+static void t_S11_cached_host_first(void **state)
 {
 	static const struct fake_probe_rule dead[] = { { "127.0.0.77:1688", PROBE_TIMEOUT } };
 	struct rsv_cached_host h = { .host = "old.corp.example", .port = 1688 };
@@ -382,7 +382,7 @@ static void t_s11_cached_host_first(void **state)
 }
 
 /* S04: "." is no host and ends the search; a host on port 0 cannot be used. */
-static void t_s04_absent_and_port_zero(void **state)
+static void t_S04_absent_and_port_zero(void **state)
 {
 	static const struct auth_row dot[] = {
 		{ CORP, DNS_TYPE_SRV, ".", .port = 0 },
@@ -411,7 +411,7 @@ static void t_s04_absent_and_port_zero(void **state)
 }
 
 /* S13: one host in two records is tried once; on two ports it is two hosts. */
-static void t_s13_duplicates(void **state)
+static void t_S13_duplicates(void **state)
 {
 	static const struct auth_row rows[] = {
 		{ CORP, DNS_TYPE_SRV, "kms1.corp.example", .port = 1688, .priority = 0 },
@@ -596,17 +596,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_lowest_priority_first),
-		cmocka_unit_test(t_s14_all_addresses_then_next_host),
+		cmocka_unit_test(t_S14_all_addresses_then_next_host),
 		cmocka_unit_test(t_all_down),
 		cmocka_unit_test(t_lookup_codes),
-		cmocka_unit_test(t_s09_suffix_order),
-		cmocka_unit_test(t_s08_failure_keeps_the_cache),
+		cmocka_unit_test(t_S09_suffix_order),
+		cmocka_unit_test(t_S08_failure_keeps_the_cache),
 		cmocka_unit_test(t_lookup_domain_is_exclusive),
 		cmocka_unit_test(t_no_suffix_no_question),
 		cmocka_unit_test(t_manual_host),
-		cmocka_unit_test(t_s11_cached_host_first),
-		cmocka_unit_test(t_s04_absent_and_port_zero),
-		cmocka_unit_test(t_s13_duplicates),
+		cmocka_unit_test(t_S11_cached_host_first),
+		cmocka_unit_test(t_S04_absent_and_port_zero),
+		cmocka_unit_test(t_S13_duplicates),
 		cmocka_unit_test(t_probe_none),
 		cmocka_unit_test(t_report),
 		cmocka_unit_test(t_seed_repeats),

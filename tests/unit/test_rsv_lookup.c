@@ -110,7 +110,7 @@ static void t_set_and_its_question(void **state)
 }
 
 /* S05: a chain over several questions is followed, and has an end. */
-static void t_s05_chain_over_questions(void **state)
+static void t_S05_chain_over_questions(void **state)
 {
 	static const struct auth_row rows[] = {
 		{ OWNER, DNS_TYPE_CNAME, "kms.elsewhere.test", .ttl = 20 },
@@ -155,7 +155,7 @@ static void serve_endless(struct fake_dns *s, const struct fake_dns_request *rq,
 	fake_dns_send_reply(&rq->from, &r);
 }
 
-static void t_s05_endless_chain(void **state)
+static void t_S05_endless_chain(void **state)
 {
 	struct endless e = { 0 };
 	struct fake_dns_params p = { .on_message = serve_endless, .ctx = &e };
@@ -188,7 +188,7 @@ static void serve_sixty(struct fake_dns *s, const struct fake_dns_request *rq, v
 	fake_dns_send_reply(&rq->from, &r);
 }
 
-static void t_s06_large_set_over_tcp(void **state)
+static void t_S06_large_set_over_tcp(void **state)
 {
 	struct fake_dns_params p = { .on_message = serve_sixty };
 	struct fixture f;
@@ -317,9 +317,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_set_and_its_question),
-		cmocka_unit_test(t_s05_chain_over_questions),
-		cmocka_unit_test(t_s05_endless_chain),
-		cmocka_unit_test(t_s06_large_set_over_tcp),
+		cmocka_unit_test(t_S05_chain_over_questions),
+		cmocka_unit_test(t_S05_endless_chain),
+		cmocka_unit_test(t_S06_large_set_over_tcp),
 		cmocka_unit_test(t_failures),
 		cmocka_unit_test(t_next_server),
 		cmocka_unit_test(t_resolvers),

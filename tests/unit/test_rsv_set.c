@@ -69,7 +69,7 @@ static void t_plain_set(void **state)
 }
 
 /* S04: a "." says that there is none; beside others it is seen as well. */
-static void t_s04_absent_by_dot(void **state)
+static void t_S04_absent_by_dot(void **state)
 {
 	(void)state;
 	begin(&r, 0);
@@ -89,7 +89,7 @@ static void t_s04_absent_by_dot(void **state)
 }
 
 /* S05: CNAMEs within the answer, in any order; the smallest TTL counts. */
-static void t_s05_alias_in_the_answer(void **state)
+static void t_S05_alias_in_the_answer(void **state)
 {
 	(void)state;
 	begin(&r, 0);
@@ -105,7 +105,7 @@ static void t_s05_alias_in_the_answer(void **state)
 	rsv_set_done(&set);
 }
 
-static void t_s05_alias_that_leads_on(void **state)
+static void t_S05_alias_that_leads_on(void **state)
 {
 	(void)state;
 	begin(&r, FAKE_AA);
@@ -122,7 +122,7 @@ static void t_s05_alias_that_leads_on(void **state)
 	rsv_set_done(&set);
 }
 
-static void t_s05_alias_loops_end(void **state)
+static void t_S05_alias_loops_end(void **state)
 {
 	(void)state;
 	begin(&r, 0);
@@ -211,10 +211,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_plain_set),
-		cmocka_unit_test(t_s04_absent_by_dot),
-		cmocka_unit_test(t_s05_alias_in_the_answer),
-		cmocka_unit_test(t_s05_alias_that_leads_on),
-		cmocka_unit_test(t_s05_alias_loops_end),
+		cmocka_unit_test(t_S04_absent_by_dot),
+		cmocka_unit_test(t_S05_alias_in_the_answer),
+		cmocka_unit_test(t_S05_alias_that_leads_on),
+		cmocka_unit_test(t_S05_alias_loops_end),
 		cmocka_unit_test(t_answers_without_a_set),
 		cmocka_unit_test(t_mixed_ttl_and_repeated_records),
 		cmocka_unit_test(t_large_sets_are_bounded),

@@ -202,7 +202,7 @@ static void with_server(struct fixture *f, fake_dns_fn *serve)
 }
 
 /* Z05: the walk goes up by labels; neither the root nor a stranger is a zone for us. */
-static void t_z05_walk(void **state)
+static void t_Z05_walk(void **state)
 {
 	struct fixture f;
 
@@ -271,7 +271,7 @@ int main(void)
 		cmocka_unit_test(t_zone_and_servers),
 		cmocka_unit_test(t_apex_at_the_name),
 		cmocka_unit_test(t_alias_leads_to_its_zone),
-		cmocka_unit_test(t_z05_walk),
+		cmocka_unit_test(t_Z05_walk),
 		cmocka_unit_test(t_failures),
 		cmocka_unit_test(t_cancel_at_every_step),
 	};
