@@ -171,7 +171,7 @@ int rpc_fault_encode(struct buf *out, const struct rpc_hdr *h, const struct rpc_
 
 	if (err != 0)
 		return err;
-	wr_u32(&w, 0); /* alloc_hint */
+	wr_u32(&w, RPC_FAULT_LEN); /* alloc_hint: Windows sends this, and clients look at it */
 	wr_u16(&w, f->ctx_id);
 	wr_zero(&w, 2);
 	wr_u32(&w, f->status);

@@ -16,6 +16,7 @@ from kblib.bind import Named  # noqa: E402
 from kblib.fakedns import FakeDns  # noqa: E402
 from kblib.kms_host import KmsHost  # noqa: E402
 from kblib.knot import Knot  # noqa: E402
+from kblib.lab import start_lab  # noqa: E402
 from kblib.loopback import Loopback  # noqa: E402
 from kblib.nsd import Nsd  # noqa: E402
 from kblib.pdns import Pdns  # noqa: E402
@@ -162,6 +163,16 @@ def daemon(loopback, started):
         d = Daemon(config, **how)
         started.append(d)
         return d
+
+    return start
+
+
+@pytest.fixture
+def lab(daemon, loopback, tmp_path):
+    """A lab host on a free port. lab(extra) adds configuration lines; see kblib.lab.start_lab."""
+
+    def start(extra="", listen=None, name="lab", service=""):
+        return start_lab(daemon, tmp_path / name, listen or loopback.address() + ":0", extra, service, name)
 
     return start
 

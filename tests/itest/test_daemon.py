@@ -10,36 +10,8 @@ import pytest
 from impacket.dcerpc.v5 import rpcrt, transport
 from impacket.uuid import uuidtup_to_bin
 
+from kblib.lab import KMS, request_stub
 from kblib.process import wait_until
-
-KMS = ("51c82175-844e-4750-b0d8-ec255555bc06", "1.0")
-DOMAIN = "lab.test"
-
-
-@pytest.fixture
-def lab(daemon, loopback, tmp_path):
-    """A lab host on a free port. lab(extra) adds configuration lines; .address is where it listens."""
-
-    def start(extra="", listen=None, name="lab"):
-        folder = tmp_path / name
-        folder.mkdir(exist_ok=True)
-        config = folder / "kb.yaml"
-        config.write_text(
-            f"node: {{ target: kms1.{DOMAIN}, state_dir: {folder}/state, control: {{ socket: {folder}/sock }} }}\n"
-            f"service: {{ mode: lab, listen: [\"{listen or loopback.address() + ':0'}\"] }}\n"
-            f"hosts: []\nlog: {{ level: debug }}\n{extra}"
-        )
-        d = daemon(config, name=name)
-        line = d.wait_log(r"daemon\.ready|daemon\.failed")
-        assert "ready" in (line if isinstance(line, str) else d.log), d.log
-        d.status = lambda: d.command("status", "--json").json
-        d.address = d.status()["service"]["listen"][0]
-        host, port = d.address.rsplit(":", 1)
-        d.where = (host, int(port))
-        d.folder = folder
-        return d
-
-    return start
 
 
 def bind(where):
@@ -49,10 +21,6 @@ def bind(where):
     dce.connect()
     dce.bind(uuidtup_to_bin(KMS))
     return dce
-
-
-def stub(body):
-    return struct.pack("<II", len(body), len(body)) + body + b"\0" * (-len(body) % 4)
 
 
 def test_impacket_binds_and_probe_says_up(lab, kb):
@@ -84,7 +52,7 @@ def test_R12_windows_request_gets_a_wellformed_refusal(lab, version):
     d = lab()
     dce = bind(d.where)
     body = struct.pack("<HH", *version) + os.urandom(232)  # opaque: nothing here is a Microsoft message
-    dce.call(0, stub(body))
+    dce.call(0, request_stub(body))
     answer = dce.recv()
     assert struct.unpack("<I", answer[-4:])[0] == 0xC004F042
     dce.disconnect()
@@ -99,7 +67,7 @@ def test_unknown_operation_is_a_fault(lab):
     with pytest.raises(rpcrt.DCERPCException) as e:
         dce.recv()
     assert e.value.get_error_code() == 0x1C010002 or "1c010002" in str(e.value).lower() or "op_rng" in str(e.value)
-    dce.call(0, stub(b"\x06\0" + os.urandom(30)))  # the association goes on
+    dce.call(0, request_stub(b"\x06\0" + os.urandom(30)))  # the association goes on
     dce.disconnect()
 
 

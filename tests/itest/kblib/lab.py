@@ -1,0 +1,79 @@
+"""A daemon in lab mode, and the lab envelope as a client of its own (python3-cryptography, nothing of kmsbeacon)."""
+
+import hashlib
+import os
+import struct
+import time
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KMS = ("51c82175-844e-4750-b0d8-ec255555bc06", "1.0")
+NDR32 = ("8a885d04-1ceb-11c9-9fe8-08002b104860", "2.0")
+NDR64 = ("71710533-beba-4937-8319-b5dbef9ccc36", "1.0")
+OOB_GRACE = 2
+
+
+def start_lab(daemon, folder, listen, extra="", service="", name="lab"):
+    """daemon(config, name=) on `listen`; .where is (host, port), .status() what it says, .key its LabKey."""
+    folder.mkdir(exist_ok=True)
+    config = folder / "kb.yaml"
+    config.write_text(
+        f"node: {{ target: kms1.lab.test, state_dir: {folder}/state, control: {{ socket: {folder}/sock }} }}\n"
+        f"service: {{ mode: lab, listen: [\"{listen}\"]{service} }}\n"
+        f"hosts: []\nlog: {{ level: debug }}\n{extra}"
+    )
+    d = daemon(config, name=name)
+    d.wait_log(r"daemon\.ready")
+    d.status = lambda: d.command("status", "--json").json
+    d.address = d.status()["service"]["listen"][0]
+    host, port = d.address.rsplit(":", 1)
+    d.where = (host.strip("[]"), int(port))
+    d.folder = folder
+    d.key = LabKey(folder / "state" / "lab.key")
+    return d
+
+
+def request_stub(body):
+    """The arguments of the one operation, NDR32."""
+    return struct.pack("<II", len(body), len(body)) + body
+
+
+def response_body(stub):
+    """(HRESULT, body) of its results."""
+    size, pointer = struct.unpack_from("<II", stub)
+    if not pointer:
+        assert (size, len(stub)) == (0, 12), stub.hex()
+        return struct.unpack_from("<I", stub, 8)[0], b""
+    assert struct.unpack_from("<I", stub, 8)[0] == size
+    end = (12 + size + 3) & ~3
+    assert len(stub) == end + 4
+    return struct.unpack_from("<I", stub, end)[0], stub[12 : 12 + size]
+
+
+class LabKey:
+    """seal() makes a request of one machine, open() reads the answer to it."""
+
+    def __init__(self, path):
+        text = [x for x in path.read_text().splitlines() if not x.startswith("#")][0]
+        raw = bytes.fromhex(text.strip())
+        self._header = struct.pack("<HH", 1, 0x4C42) + hashlib.sha256(b"kmsbeacon-lab-id" + raw).digest()[:8]
+        self._c2s, self._s2c = (
+            AESGCM(HKDF(algorithm=SHA256(), length=32, salt=None, info=b"kmsbeacon lab " + way).derive(raw))
+            for way in (b"c2s", b"s2c")
+        )
+
+    def seal(self, cmid=None, name="pc1", n_policy=25, when=None, licence=OOB_GRACE):
+        filetime = int(((time.time() if when is None else when) + 11644473600) * 10_000_000)
+        plain = (cmid or os.urandom(16)) + bytes(64)
+        plain += struct.pack("<QIIII", filetime, licence, 43200, n_policy, 0)
+        plain += name.encode("utf-16-le").ljust(128, b"\0")
+        nonce = os.urandom(12)
+        return self._header + nonce + self._c2s.encrypt(nonce, plain, self._header + b"C")
+
+    def open(self, body):
+        """Count, activation interval, renewal interval."""
+        assert body[:12] == self._header
+        plain = self._s2c.decrypt(body[12:24], body[24:], self._header + b"S")
+        return struct.unpack_from("<III", plain, 36)
