@@ -312,9 +312,9 @@ static int run_verb(struct call *c, const struct verb *verb)
 		code = load_client(c);
 	if (code != 0)
 		return code;
-	c->discover.params.profile = c->session.config->discovery.profile == CONFIG_PROFILE_VISTA
-					     ? RSV_VISTA
-					     : RSV_MODERN;
+	c->discover.params.profile =
+		c->session.config->discovery.profiles[0] == CONFIG_PROFILE_VISTA ? RSV_VISTA
+										 : RSV_MODERN;
 	code = verb->run(c);
 	if (code == CLI_USAGE)
 		return code;

@@ -8,8 +8,6 @@
 #include "kmscore/probe.h"
 #include "net/resolv_conf.h"
 
-#define RESOLV_CONF_PATH "/etc/resolv.conf"
-
 int parse_servers(const struct cli_args *a, struct dns_server *ret, size_t max, size_t *ret_n)
 {
 	const char *const *texts;
@@ -56,7 +54,7 @@ int discover_suffixes(const struct cli_args *a, const struct session *s, struct 
 	if (s->config->discovery.n_suffixes == 0) {
 		struct resolv_conf rc;
 
-		(void)resolv_conf_read(RESOLV_CONF_PATH, &rc);
+		(void)resolv_conf_read(s->config->discovery.resolv_conf, &rc);
 		for (size_t i = 0; i < rc.n_suffixes && i < RSV_SUFFIXES_MAX; i++)
 			o->suffixes[o->params.n_suffixes++] = rc.suffixes[i];
 	}
@@ -122,7 +120,7 @@ int discover_options_parse(const struct cli_args *a, const struct session *s,
 	*ret = o;
 	o->params.resolve_all = true;
 	o->params.profile =
-		s->config->discovery.profile == CONFIG_PROFILE_VISTA ? RSV_VISTA : RSV_MODERN;
+		s->config->discovery.profiles[0] == CONFIG_PROFILE_VISTA ? RSV_VISTA : RSV_MODERN;
 	if (profile != NULL && !rsv_profile_parse(profile, &o->params.profile))
 		code = cli_usage_error(a, "--profile is modern or vista, not '%s'", profile);
 	if (code == 0)

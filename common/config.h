@@ -158,12 +158,15 @@ struct config_publish {
 };
 
 struct config_discovery {
-	enum config_profile profile;
+	enum config_profile *profiles; /* never empty; commands imitate the first */
+	size_t n_profiles;
 	char **suffixes;
 	size_t n_suffixes;
 	struct addr *resolvers; /* none: those of resolv.conf */
 	size_t n_resolvers;
+	char *resolv_conf; /* where they, and suffixes, are read when not given */
 	bool cache;
+	uint32_t interval_ms; /* of the daemon's own discovery; 0: none */
 };
 
 struct config_limits {

@@ -79,6 +79,17 @@ static int resolve_lab(struct config *c)
 	return asprintf(&c->lab.key_file, "%s/lab.key", c->node.state_dir) < 0 ? ERR_NOMEM : 0;
 }
 
+static int resolve_discovery(struct config_discovery *d)
+{
+	if (d->n_profiles > 0)
+		return 0;
+	d->profiles = calloc(1, sizeof(*d->profiles)); /* modern */
+	if (d->profiles == NULL)
+		return ERR_NOMEM;
+	d->n_profiles = 1;
+	return 0;
+}
+
 static int resolve_hosts(struct config *c, const struct cfg *cfg)
 {
 	int err = 0;
@@ -204,6 +215,8 @@ int config_resolve(struct config *c, struct cfg *cfg)
 		err = default_allow(&c->service);
 	if (err == 0)
 		err = resolve_lab(c);
+	if (err == 0)
+		err = resolve_discovery(&c->discovery);
 	if (err == 0)
 		err = resolve_hosts(c, cfg);
 	resolve_source(c->publish.source_list, c->publish.n_source_list, NULL, &c->publish.source);

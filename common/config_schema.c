@@ -274,19 +274,33 @@ static const struct cfg_schema publish = SCHEMA(config_publish, publish_items);
 
 static const char *const profiles[] = { "modern", "vista", NULL };
 static const struct cfg_item discovery_items[] = {
-	{ "profile", CFG_ENUM, FIELD(config_discovery, profile), .words = profiles, .def = "modern",
+	{ "profile", CFG_ENUM, .list = true, .one_ok = true,
+	  LIST(config_discovery, profiles, n_profiles, 2), .words = profiles, .def_doc = "modern",
+	  .example = "[modern, vista]",
 	  .doc = "Whom discovery imitates: modern (Windows 7 and later) goes by priority and "
-		 "weight, vista by chance." },
+		 "weight, vista by chance. Commands take the first, the daemon follows each." },
 	{ "suffixes", CFG_NAME, .list = true, .one_ok = true,
-	  LIST(config_discovery, suffixes, n_suffixes, 16), .def_doc = "those of /etc/resolv.conf",
-	  .example = "[corp.example]", .doc = "Domains that discovery looks in, in this order." },
+	  LIST(config_discovery, suffixes, n_suffixes, 16),
+	  .def_doc = "those of discovery.resolv_conf", .example = "[corp.example]",
+	  .doc = "Domains that discovery looks in, in this order; the daemon watches those given "
+		 "here." },
 	{ "resolvers", CFG_ADDR, .list = true, .one_ok = true,
 	  LIST(config_discovery, resolvers, n_resolvers, 8), .min = 53, .max = 1,
-	  .def_doc = "those of /etc/resolv.conf", .example = "[\"127.0.0.1:53\"]",
+	  .def_doc = "those of discovery.resolv_conf", .example = "[\"127.0.0.1:53\"]",
 	  .doc = "Recursive DNS servers that are asked, here and everywhere else, port 53 unless "
 		 "given." },
+	{ "resolv_conf", CFG_STR, FIELD(config_discovery, resolv_conf), PATH_LEN,
+	  .def = "/etc/resolv.conf",
+	  .doc = "File with the system's resolvers and suffixes, for those not given here; the "
+		 "daemon takes over its changes. With systemd-resolved, "
+		 "/run/systemd/resolve/resolv.conf names the servers behind the stub." },
 	{ "cache", CFG_BOOL, FIELD(config_discovery, cache), .def = "true",
-	  .doc = "Whether discovery remembers the host it found, as Windows does." },
+	  .doc = "Whether the daemon's discovery also follows a client that remembers its host, "
+		 "as Windows does." },
+	{ "interval", CFG_DURATION, FIELD(config_discovery, interval_ms), .unit = MS, .max = DAY_MS,
+	  .def = "5m",
+	  .doc = "How often the daemon looks what clients of `suffixes` see, at least 1s; 0s: "
+		 "never." },
 	{ 0 },
 };
 static const struct cfg_schema discovery = SCHEMA(config_discovery, discovery_items);

@@ -6,7 +6,6 @@
 
 #include "net/resolv_conf.h"
 
-#define RESOLV_CONF_PATH "/etc/resolv.conf"
 /* For test set-ups without the right to bind port 53; not a setting, because no real network needs
  * it. */
 #define DNS_PORT_VARIABLE "KMSBEACON_DNS_PORT"
@@ -33,9 +32,11 @@ void env_configure(struct env *e, const struct config *cfg)
 		struct resolv_conf rc;
 
 		/* An unreadable file reads as an empty one: 127.0.0.1, as in the C library. */
-		(void)resolv_conf_read(RESOLV_CONF_PATH, &rc);
+		(void)resolv_conf_read(cfg->discovery.resolv_conf, &rc);
 		memcpy(n->resolvers, rc.servers, sizeof(n->resolvers));
 		n->n_resolvers = rc.n_servers;
+		for (size_t i = 0; n->dns_port != 0 && i < n->n_resolvers; i++)
+			addr_set_port(&n->resolvers[i], n->dns_port);
 	}
 }
 

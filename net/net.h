@@ -25,7 +25,8 @@ struct net {
 	struct addr source6;
 	struct addr resolvers[NET_RESOLVERS_MAX];
 	size_t n_resolvers;
-	/** Port of the name servers that DNS itself names (NS, MNAME), which carry none; 0: 53.
+	/** Port of the name servers that DNS itself names (NS, MNAME) and of those in resolv.conf,
+	 * which carry none; 0: 53.
 	 * Another one serves test set-ups, where several servers share one free port. */
 	uint16_t dns_port;
 };

@@ -200,8 +200,28 @@ static void t_defaults(void **state)
 	assert_int_equal(c->relay.pool.max, 256);
 	assert_int_equal(c->health.min_stay_ms, 60000);
 	assert_int_equal(c->discovery.n_resolvers, 0);
+	assert_string_equal(c->discovery.resolv_conf, "/etc/resolv.conf");
+	assert_int_equal(c->discovery.n_profiles, 1);
+	assert_int_equal(c->discovery.profiles[0], CONFIG_PROFILE_MODERN);
+	assert_int_equal(c->discovery.interval_ms, 300000);
 	if (c->node.target != NULL)
 		assert_non_null(strchr(c->node.target, '.'));
+	done();
+}
+
+static void t_discovery(void **state)
+{
+	(void)state;
+	good("discovery: { profile: vista, interval: 0s, resolv_conf: /run/resolv.conf }\n");
+	assert_int_equal(c->discovery.n_profiles, 1);
+	assert_int_equal(c->discovery.profiles[0], CONFIG_PROFILE_VISTA);
+	assert_int_equal(c->discovery.interval_ms, 0);
+	assert_string_equal(c->discovery.resolv_conf, "/run/resolv.conf");
+	done();
+	good("discovery: { profile: [vista, modern], interval: 1s }\n");
+	assert_int_equal(c->discovery.n_profiles, 2);
+	assert_int_equal(c->discovery.profiles[0], CONFIG_PROFILE_VISTA);
+	assert_int_equal(c->discovery.profiles[1], CONFIG_PROFILE_MODERN);
 	done();
 }
 
@@ -259,6 +279,13 @@ static const struct {
 	  "upstream: a licensed KMS host" },
 	{ "relay: { pool: { min: 20, max: 10 } }\n",
 	  "k.yaml:1:23: relay.pool.min: 20 is more than relay.pool.max, which is 10" },
+	/* discovery */
+	{ "discovery: { profile: [vista, vista] }\n",
+	  "k.yaml:1:31: discovery.profile[1]: 'vista' is given twice" },
+	{ "discovery: { profile: xp }\n",
+	  "k.yaml:1:23: discovery.profile[0]: 'xp' is not known here, modern or vista is allowed" },
+	{ "discovery: { interval: 999ms }\n",
+	  "k.yaml:1:24: discovery.interval: is too short; 1s to 1d is allowed, or 0s for never" },
 	/* names */
 	{ "node: { target: kms1 }\n",
 	  "k.yaml:1:17: node.target: 'kms1' has no dot; a full name such as "
@@ -499,6 +526,7 @@ static void t_dump_reads_back(void **state)
 		     "publish: { domains: [{ domain: x.example, lab: true }] }\n",
 		OFFICE "publish: { source: [192.0.2.1, \"2001:db8::1\"] }\n",
 		"log: { level: debug, format: json }\n",
+		"discovery: { profile: [vista, modern], interval: 0s, resolv_conf: r }\n",
 	};
 	char *first, *again;
 
@@ -683,6 +711,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_design_example),
 		cmocka_unit_test(t_defaults),
+		cmocka_unit_test(t_discovery),
 		cmocka_unit_test(t_what_depends_on_the_mode),
 		cmocka_unit_test(t_errors_between_settings),
 		cmocka_unit_test(t_same_domain_in_several_views),
