@@ -20,7 +20,7 @@ const char *drain_phase_name(enum drain_phase p)
 static bool is_gone(const struct pub_result *r)
 {
 	for (size_t i = 0; i < r->n_findings; i++)
-		if (r->findings[i].id == PUB_F_JOURNAL)
+		if (r->findings[i].id == FINDING_JOURNAL)
 			return false; /* then nothing was deleted, and nothing was looked for */
 	if (pub_result_ok(r))
 		return true;

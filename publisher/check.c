@@ -122,14 +122,14 @@ static int tell(enum pub_check_verdict v, const char *name, struct pub_findings 
 	case PUB_CHECK_OK:
 		break;
 	case PUB_CHECK_NO_ADDRESS:
-		return pub_findings_add(f, PUB_F_TARGET_NO_ADDRESS, "%s has no address", name);
+		return pub_findings_add(f, FINDING_TARGET_NO_ADDRESS, "%s has no address", name);
 	case PUB_CHECK_CNAME:
-		return pub_findings_add(f, PUB_F_TARGET_CNAME, "%s is an alias (CNAME)", name);
+		return pub_findings_add(f, FINDING_TARGET_CNAME, "%s is an alias (CNAME)", name);
 	case PUB_CHECK_LOOPBACK:
-		return pub_findings_add(f, PUB_F_TARGET_LOOPBACK,
+		return pub_findings_add(f, FINDING_TARGET_LOOPBACK,
 					"%s leads to loopback, where no client finds it", name);
 	case PUB_CHECK_UNKNOWN:
-		return pub_findings_add(f, PUB_F_TARGET_UNCHECKED,
+		return pub_findings_add(f, FINDING_TARGET_UNCHECKED,
 					"nobody could say whether %s has an address", name);
 	}
 	return ERR_OK;

@@ -7,31 +7,6 @@
 
 #include "common/err.h"
 
-static const struct {
-	const char *name;
-	const char *severity;
-	const char *hint;
-} table[PUB_F_COUNT_] = {
-#define X(id, name, severity, hint) [PUB_F_##id] = { name, severity, hint },
-	PUB_FINDING_MAP(X)
-#undef X
-};
-
-const char *pub_finding_name(enum pub_finding_id id)
-{
-	return id < PUB_F_COUNT_ ? table[id].name : "unknown";
-}
-
-const char *pub_finding_severity(enum pub_finding_id id)
-{
-	return id < PUB_F_COUNT_ ? table[id].severity : "info";
-}
-
-const char *pub_finding_hint(enum pub_finding_id id)
-{
-	return id < PUB_F_COUNT_ ? table[id].hint : "";
-}
-
 static int grow(struct pub_findings *f)
 {
 	struct pub_finding *list;
@@ -45,7 +20,7 @@ static int grow(struct pub_findings *f)
 	return ERR_OK;
 }
 
-int pub_findings_add(struct pub_findings *f, enum pub_finding_id id, const char *fmt, ...)
+int pub_findings_add(struct pub_findings *f, enum finding_id id, const char *fmt, ...)
 {
 	va_list ap;
 	char *text = NULL;

@@ -132,7 +132,7 @@ static void find_ttl(struct pub_item *it, uint32_t got)
 	if (set->ttl_asked == asked && set->ttl_got == got)
 		return; /* told before */
 	pub_journal_set_ttl(it->run->p.journal, set, asked, got);
-	(void)pub_findings_add(&it->findings, PUB_F_TTL_LIMITED,
+	(void)pub_findings_add(&it->findings, FINDING_TTL_LIMITED,
 			       "the server made a TTL of %u s out of %u s", got, asked);
 }
 
@@ -144,7 +144,7 @@ static void find_unknown(struct pub_item *it)
 		const struct pub_proof *p = &it->result.proof[i];
 
 		if (p->state == PUB_PROOF_UNKNOWN)
-			(void)pub_findings_add(&it->findings, PUB_F_SERVER_UNKNOWN,
+			(void)pub_findings_add(&it->findings, FINDING_SERVER_UNKNOWN,
 					       "%s does not tell: %s", name_text(&p->name, name),
 					       err_text(p->err));
 	}
@@ -204,15 +204,15 @@ static void more_findings(struct pub_item *it)
 		(void)pub_findings_add(&it->findings, it->plan.findings.list[i].id, "%s",
 				       it->plan.findings.list[i].text);
 	if (it->zone != NULL && it->zone->aliased)
-		(void)pub_findings_add(&it->findings, PUB_F_ALIASED, "a CNAME leads to %s",
+		(void)pub_findings_add(&it->findings, FINDING_ALIASED, "a CNAME leads to %s",
 				       name_text(&it->zone->owner, text));
 	if (it->run->journal_failed)
-		(void)pub_findings_add(&it->findings, PUB_F_JOURNAL,
+		(void)pub_findings_add(&it->findings, FINDING_JOURNAL,
 				       "the journal cannot be written");
 	for (size_t i = 0;
 	     it->want != NULL && !pub_run_withdraws(it->run) && i < it->target->n_wanted; i++)
 		if (it->want[i] == PUB_WANT_HELD)
-			(void)pub_findings_add(&it->findings, PUB_F_WITHDRAWN,
+			(void)pub_findings_add(&it->findings, FINDING_WITHDRAWN,
 					       "host %s is withdrawn on request",
 					       it->target->wanted[i].host);
 }
@@ -265,16 +265,16 @@ static void log_event(const struct pub_item *it)
 			    hresult_format(r->hresult, hresult), r->hint);
 	for (size_t i = 0; i < it->findings.n; i++) {
 		const struct pub_finding *f = &it->findings.list[i];
-		bool info = strcmp(pub_finding_severity(f->id), "info") == 0;
+		bool info = finding_info(f->id)->severity == FINDING_INFO;
 
-		if (f->id == PUB_F_WILDCARD)
+		if (f->id == FINDING_WILDCARD)
 			continue; /* told before anything was written */
 		if (info)
 			log_debug(log, "publisher.finding", "domain=%s view=%s id=%s text=%s",
-				  domain, r->view, pub_finding_name(f->id), f->text);
+				  domain, r->view, finding_info(f->id)->id, f->text);
 		else
 			log_warning(log, "publisher.finding", "domain=%s view=%s id=%s text=%s",
-				    domain, r->view, pub_finding_name(f->id), f->text);
+				    domain, r->view, finding_info(f->id)->id, f->text);
 	}
 }
 

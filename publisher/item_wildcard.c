@@ -52,7 +52,7 @@ int pub_item_judge_sibling(struct pub_item *it, const struct dns_msg *m,
 		"a wildcard answers for names that do not exist; it ends for the names around a "
 		"record that is added");
 	return pub_findings_add(
-		&it->findings, PUB_F_WILDCARD,
+		&it->findings, FINDING_WILDCARD,
 		"a wildcard answers for %s, as for any name beside it; once a record is "
 		"added there, it no longer does, nor for other names below the same parent",
 		owner);

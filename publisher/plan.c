@@ -93,7 +93,7 @@ static const char *srv_text(const struct dns_srv *srv, char buf[DNS_SRV_TEXT_MAX
 	return dns_srv_format(srv, buf);
 }
 
-static void finding(struct planner *p, enum pub_finding_id id, const struct dns_srv *srv,
+static void finding(struct planner *p, enum finding_id id, const struct dns_srv *srv,
 		    const char *clause)
 {
 	char text[DNS_SRV_TEXT_MAX];
@@ -164,7 +164,7 @@ static enum pub_class classify_returned(struct planner *p, size_t i, const struc
 		returns++;
 	if (returns < PUB_RETURNS_MAX)
 		return PUB_CLASS_OURS;
-	finding(p, PUB_F_ANOTHER_PUBLISHER, srv, "was withdrawn here and came back twice");
+	finding(p, FINDING_ANOTHER_PUBLISHER, srv, "was withdrawn here and came back twice");
 	mark_now(p, srv, rec_host(p, rec), PUB_REC_WITHDRAWN, returns);
 	return PUB_CLASS_FOREIGN;
 }
@@ -195,7 +195,7 @@ static enum pub_class classify(struct planner *p, size_t i)
 		return PUB_CLASS_ADOPTED;
 	if (!is_known_host(p, srv))
 		return PUB_CLASS_FOREIGN;
-	finding(p, PUB_F_HOST_SELF_PUBLISHES, srv,
+	finding(p, FINDING_HOST_SELF_PUBLISHES, srv,
 		"is not ours, but names a configured host with other priority or weight");
 	return PUB_CLASS_FOREIGN_KNOWN;
 }
@@ -240,7 +240,7 @@ static void decide_adds(struct planner *p)
 		if (p->want[i] != PUB_WANT_YES || in->withdraw || p->out->blocked_by_dot)
 			continue;
 		if (health(p, srv) == PUB_HEALTH_DOWN)
-			finding(p, PUB_F_HOST_DOWN, srv, "is not published: the host is down");
+			finding(p, FINDING_HOST_DOWN, srv, "is not published: the host is down");
 		else
 			p->joins[i] = true;
 	}
@@ -255,7 +255,7 @@ static void decide_deletes(struct planner *p)
 		if (p->out->classes[i] == PUB_CLASS_ADOPTED && p->in->withdraw) {
 			p->removed[i] = p->in->adopted && is_meant(p, i) && unwanted;
 			if (!p->in->adopted && is_meant(p, i) && unwanted)
-				finding(p, PUB_F_ADOPTED, &p->in->seen[i].srv,
+				finding(p, FINDING_ADOPTED, &p->in->seen[i].srv,
 					"stays: it was there before it was published from here");
 		} else if (p->out->classes[i] == PUB_CLASS_ADOPTED)
 			continue;
@@ -295,12 +295,12 @@ static void decide_health(struct planner *p)
 		    !is_wanted(p, p->seen_wanted[i]) || health(p, srv) != PUB_HEALTH_DOWN)
 			continue;
 		if (p->in->health->withdraw_last || another_is_up(p, i)) {
-			finding(p, PUB_F_HOST_DOWN, srv, "is withdrawn while the host is down");
+			finding(p, FINDING_HOST_DOWN, srv, "is withdrawn while the host is down");
 			p->removed[i] = true;
 			p->joins[p->seen_wanted[i]] = false;
 			p->n_removed_for_health++;
 		} else {
-			finding(p, PUB_F_LAST_KEPT, srv,
+			finding(p, FINDING_LAST_KEPT, srv,
 				"stays although the host is down: no other record is known to be "
 				"up");
 		}
@@ -381,7 +381,7 @@ static size_t decide_ttl(struct planner *p)
 		out->ttl_s = in->ttl_s;
 	out->ttl_is_wish = !shared && out->ttl_s == in->ttl_s;
 	if (shared && k.ttl_s != in->ttl_s &&
-	    pub_findings_add(&out->findings, PUB_F_TTL_ADOPTED,
+	    pub_findings_add(&out->findings, FINDING_TTL_ADOPTED,
 			     "others' records share the set: their TTL of %u s is used, not %u s",
 			     k.ttl_s, in->ttl_s) != ERR_OK)
 		p->err = ERR_NOMEM;
@@ -486,7 +486,7 @@ static void make_expectations(struct planner *p)
 static void tell_dot(struct planner *p)
 {
 	if (p->out->blocked_by_dot &&
-	    pub_findings_add(&p->out->findings, PUB_F_ABSENT_BY_DOT,
+	    pub_findings_add(&p->out->findings, FINDING_ABSENT_BY_DOT,
 			     "a record with target \".\" says that there is no KMS here") != ERR_OK)
 		p->err = ERR_NOMEM;
 }

@@ -84,9 +84,10 @@ static json_t *findings_json(const struct pub_result *r)
 
 	for (size_t i = 0; list != NULL && i < r->n_findings; i++) {
 		const struct pub_finding *f = &r->findings[i];
-		json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "id", pub_finding_name(f->id),
-				      "severity", pub_finding_severity(f->id), "text", f->text,
-				      "hint", pub_finding_hint(f->id));
+		json_t *o =
+			json_pack("{s:s, s:s, s:s, s:s}", "id", finding_info(f->id)->id, "severity",
+				  finding_severity_name(finding_info(f->id)->severity), "text",
+				  f->text, "hint", finding_info(f->id)->hint);
 
 		if (json_array_append_new(list, o) != 0) {
 			json_decref(list);

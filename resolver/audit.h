@@ -115,7 +115,7 @@ struct rsv_audit_result {
 	struct rsv_finding *findings; /* most severe first */
 	size_t n_findings;
 	size_t findings_dropped;
-	enum rsv_severity worst; /* of the findings, kept or dropped */
+	enum finding_severity worst; /* of the findings, kept or dropped */
 	struct rsv_queries queries;
 };
 

@@ -47,7 +47,7 @@ int rsv_judge_findings(struct rsv_audit_result *r, const struct rsv_judge_input 
 bool rsv_serial_older(uint32_t a, uint32_t b);
 
 /* audit_servers.c, for audit_records.c */
-int rsv_finding_add(struct rsv_audit_result *r, enum rsv_finding_id id, const char *fmt, ...)
+int rsv_finding_add(struct rsv_audit_result *r, enum finding_id id, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int rsv_judge_server_findings(struct rsv_audit_result *r, size_t reference);
 

@@ -221,14 +221,14 @@ static int numbers_differ(struct rsv_audit_result *r, const struct dns_srv *s,
 	int err = 0;
 
 	if (fulfilled(r, e))
-		return rsv_finding_add(r, RSV_F_HOST_SELF_PUBLISHES,
+		return rsv_finding_add(r, FINDING_HOST_SELF_PUBLISHES,
 				       "%s stands beside the expected record of the same host",
 				       describe(s, text));
 	if (e->has_priority && e->priority != s->priority)
-		err = rsv_finding_add(r, RSV_F_PRIORITY_DIFFERS, "%s: priority %u is expected",
+		err = rsv_finding_add(r, FINDING_PRIORITY_DIFFERS, "%s: priority %u is expected",
 				      describe(s, text), (unsigned)e->priority);
 	if (err == 0 && e->has_weight && e->weight != s->weight)
-		err = rsv_finding_add(r, RSV_F_WEIGHT_DIFFERS, "%s: weight %u is expected",
+		err = rsv_finding_add(r, FINDING_WEIGHT_DIFFERS, "%s: weight %u is expected",
 				      describe(s, text), (unsigned)e->weight);
 	return err;
 }
@@ -243,7 +243,7 @@ static int self_published(struct rsv_audit_result *r, size_t i)
 		return 0;
 	for (size_t k = 0; k < r->n_records; k++)
 		if (k != i && rsv_record_same_host(&r->records[k].rec, &r->records[i].rec))
-			return rsv_finding_add(r, RSV_F_HOST_SELF_PUBLISHES,
+			return rsv_finding_add(r, FINDING_HOST_SELF_PUBLISHES,
 					       "%s stands beside another record of the same host",
 					       describe(s, text));
 	return 0;
@@ -262,13 +262,13 @@ static int against_wanted(struct rsv_audit_result *r, size_t i, const struct wan
 	if (e != NULL)
 		return numbers_differ(r, s, e);
 	if (w->complete)
-		return rsv_finding_add(r, RSV_F_EXTRA, "%s is not expected", describe(s, text));
-	return rsv_finding_add(r, RSV_F_FOREIGN_UNKNOWN, "%s is not a host of the configuration",
+		return rsv_finding_add(r, FINDING_EXTRA, "%s is not expected", describe(s, text));
+	return rsv_finding_add(r, FINDING_FOREIGN_UNKNOWN, "%s is not a host of the configuration",
 			       describe(s, text));
 }
 
 static int host_down(struct rsv_audit_result *r, const struct rsv_audit_record *c,
-		     enum rsv_finding_id id)
+		     enum finding_id id)
 {
 	const struct probe_result *p = &c->target.probe;
 	char name[DNSNAME_TEXT_MAX], addr[ADDR_TEXT_MAX] = "";
@@ -288,14 +288,14 @@ static int about_probe(struct rsv_audit_result *r, const struct rsv_audit_record
 	case PROBE_STATE_COUNT_:
 		return 0;
 	case PROBE_NO_KMS_INTERFACE:
-		return host_down(r, c, RSV_F_NOT_KMS);
+		return host_down(r, c, FINDING_NOT_KMS);
 	case PROBE_RPC_REFUSED:
 	case PROBE_NOT_RPC:
-		return host_down(r, c, RSV_F_NO_RPC);
+		return host_down(r, c, FINDING_NO_RPC);
 	case PROBE_REFUSED:
 	case PROBE_TIMEOUT:
 	case PROBE_UNRESOLVED:
-		return host_down(r, c, RSV_F_DEAD_TARGET);
+		return host_down(r, c, FINDING_DEAD_TARGET);
 	}
 	return 0;
 }
@@ -309,17 +309,17 @@ static int about_target(struct rsv_audit_result *r, size_t i)
 
 	dns_name_format(&c->rec.srv.target, name);
 	if (c->rec.srv.port == 0)
-		return rsv_finding_add(r, RSV_F_PORT_ZERO, "%.200s has port 0", name);
+		return rsv_finding_add(r, FINDING_PORT_ZERO, "%.200s has port 0", name);
 	for (size_t k = 0; k < i; k++)
 		if (rsv_record_same_host(&r->records[k].rec, &c->rec))
 			return 0;
 	if (!c->known)
 		return 0;
 	if (c->target.is_alias)
-		err = rsv_finding_add(r, RSV_F_TARGET_CNAME, "%.200s is an alias", name);
+		err = rsv_finding_add(r, FINDING_TARGET_CNAME, "%.200s is an alias", name);
 	if (err == 0 && c->target.resolve_err != 0)
-		err = rsv_finding_add(r, RSV_F_UNRESOLVED_TARGET, "%.200s has no address: %s", name,
-				      err_text(c->target.resolve_err));
+		err = rsv_finding_add(r, FINDING_TARGET_NO_ADDRESS, "%.200s has no address: %s",
+				      name, err_text(c->target.resolve_err));
 	else if (err == 0 && c->target.probed)
 		err = about_probe(r, c);
 	return err;
@@ -337,7 +337,7 @@ static int about_missing(struct rsv_audit_result *r, const struct wanted *w)
 			there |= same_host(&w->e[i], &r->records[k].rec.srv);
 		if (!there)
 			err = rsv_finding_add(
-				r, RSV_F_MISSING, "%.200s:%u is not published in %.200s",
+				r, FINDING_MISSING, "%.200s:%u is not published in %.200s",
 				dns_name_format(&w->e[i].target, name), (unsigned)w->e[i].port,
 				dns_name_format(&r->domain, domain));
 	}
@@ -362,16 +362,16 @@ static int about_set(struct rsv_audit_result *r, const struct wanted *w)
 		down += is_down(&r->records[i]);
 	}
 	if (r->n_records == 0 && w->n == 0)
-		return rsv_finding_add(r, RSV_F_NO_RECORDS, "no SRV record for _vlmcs._tcp.%.200s",
-				       text);
+		return rsv_finding_add(r, FINDING_NO_RECORDS,
+				       "no SRV record for _vlmcs._tcp.%.200s", text);
 	if (hosts == 1 && down == 1)
-		return rsv_finding_add(r, RSV_F_ALL_DOWN, "the only host of %.200s is not up",
+		return rsv_finding_add(r, FINDING_ALL_DOWN, "the only host of %.200s is not up",
 				       text);
 	if (hosts > 0 && down == hosts)
-		return rsv_finding_add(r, RSV_F_ALL_DOWN, "none of the %zu hosts of %.200s is up",
+		return rsv_finding_add(r, FINDING_ALL_DOWN, "none of the %zu hosts of %.200s is up",
 				       hosts, text);
 	if (hosts == 1)
-		return rsv_finding_add(r, RSV_F_SINGLE_HOST, "%.200s has one host", text);
+		return rsv_finding_add(r, FINDING_SINGLE_HOST, "%.200s has one host", text);
 	return 0;
 }
 
@@ -392,14 +392,14 @@ static int about_records(struct rsv_audit_result *r, const struct rsv_judge_inpu
 			err = about_target(r, i);
 	}
 	if (err == 0 && set->absent)
-		err = rsv_finding_add(r, RSV_F_ABSENT_BY_DOT,
+		err = rsv_finding_add(r, FINDING_ABSENT_BY_DOT,
 				      "_vlmcs._tcp.%.200s has a record with the target \".\"",
 				      text);
 	if (err == 0 && in->aliased)
-		err = rsv_finding_add(r, RSV_F_ALIASED, "_vlmcs._tcp.%.200s is an alias", text);
+		err = rsv_finding_add(r, FINDING_ALIASED, "_vlmcs._tcp.%.200s is an alias", text);
 	if (err == 0 && set->truncated)
-		err = rsv_finding_add(r, RSV_F_TOO_MANY, "only the first %d records are looked at",
-				      RSV_RECORDS_MAX);
+		err = rsv_finding_add(r, FINDING_TOO_MANY,
+				      "only the first %d records are looked at", RSV_RECORDS_MAX);
 	if (err == 0)
 		err = about_missing(r, &w);
 	return err == 0 ? about_set(r, &w) : err;
@@ -418,9 +418,9 @@ static int sort_findings(struct rsv_audit_result *r)
 	sorted = calloc(r->n_findings, sizeof(*sorted));
 	if (sorted == NULL)
 		return ERR_NOMEM;
-	for (unsigned s = RSV_SEVERITY_COUNT_; s-- > 0;)
+	for (unsigned s = FINDING_SEVERITY_COUNT_; s-- > 0;)
 		for (size_t i = 0; i < r->n_findings; i++)
-			if (rsv_finding_info(r->findings[i].id)->severity == s)
+			if (finding_info(r->findings[i].id)->severity == s)
 				sorted[n++] = r->findings[i];
 	free(r->findings);
 	r->findings = sorted;
@@ -431,9 +431,9 @@ static enum rsv_status status_of(const struct rsv_audit_result *r, size_t refere
 {
 	if (reference == RSV_NO_SERVER)
 		return RSV_UNKNOWN_;
-	if (r->n_findings == 0 || r->worst == RSV_INFO)
+	if (r->n_findings == 0 || r->worst == FINDING_INFO)
 		return RSV_OK_;
-	return r->worst == RSV_CRITICAL ? RSV_CRIT_ : RSV_WARN_;
+	return r->worst == FINDING_CRITICAL ? RSV_CRIT_ : RSV_WARN_;
 }
 
 int rsv_judge_findings(struct rsv_audit_result *r, const struct rsv_judge_input *in)
@@ -442,7 +442,7 @@ int rsv_judge_findings(struct rsv_audit_result *r, const struct rsv_judge_input 
 	int err;
 
 	if (in->reference == RSV_NO_SERVER)
-		err = rsv_finding_add(r, RSV_F_NO_ANSWER, "no server answers for %.200s",
+		err = rsv_finding_add(r, FINDING_NO_ANSWER, "no server answers for %.200s",
 				      dns_name_format(&r->domain, text));
 	else
 		err = about_records(r, in);

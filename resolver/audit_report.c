@@ -76,10 +76,11 @@ static json_t *record(const struct rsv_audit_result *r, size_t i)
 static json_t *finding(const struct rsv_audit_result *r, size_t i)
 {
 	const struct rsv_finding *f = &r->findings[i];
-	const struct rsv_finding_info *info = rsv_finding_info(f->id);
+	const struct finding_info *info = finding_info(f->id);
 
 	return json_pack("{s:s, s:s, s:s, s:s}", "id", info->id, "severity",
-			 rsv_severity_name(info->severity), "text", f->text, "hint", info->hint);
+			 finding_severity_name(info->severity), "text", f->text, "hint",
+			 info->hint);
 }
 
 json_t *rsv_audit_report(const struct rsv_audit_result *r)
@@ -139,7 +140,7 @@ void rsv_verify_totals_add(struct rsv_verify_totals *t, const struct rsv_audit_r
 			t->hosts_down++;
 	}
 	for (size_t i = 0; i < r->n_findings; i++)
-		t->findings[rsv_finding_info(r->findings[i].id)->severity]++;
+		t->findings[finding_info(r->findings[i].id)->severity]++;
 }
 
 void rsv_verify_nagios(const struct rsv_verify_totals *t, char buf[RSV_NAGIOS_MAX])
@@ -159,5 +160,5 @@ void rsv_verify_nagios(const struct rsv_verify_totals *t, char buf[RSV_NAGIOS_MA
 		"criticals=%zu warnings=%zu",
 		words[t->status], t->by_status[RSV_OK_], t->domains, t->domains == 1 ? "" : "s",
 		text[0] != '\0' ? "; " : "", text, t->domains, t->records, t->hosts_up,
-		t->hosts_down, t->findings[RSV_CRITICAL], t->findings[RSV_WARNING]);
+		t->hosts_down, t->findings[FINDING_CRITICAL], t->findings[FINDING_WARNING]);
 }

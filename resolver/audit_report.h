@@ -17,7 +17,7 @@ struct rsv_verify_totals {
 	size_t domains;
 	size_t by_status[RSV_STATUS_COUNT_];
 	size_t records, hosts_up, hosts_down;
-	size_t findings[RSV_SEVERITY_COUNT_];
+	size_t findings[FINDING_SEVERITY_COUNT_];
 	char worst[RSV_FINDING_TEXT_MAX]; /* the first finding of the worst domain; "" none */
 };
 void rsv_verify_totals_add(struct rsv_verify_totals *t, const struct rsv_audit_result *r);

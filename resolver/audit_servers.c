@@ -139,13 +139,13 @@ size_t rsv_judge_servers(struct rsv_server_view *v, size_t n, const struct dns_n
 	return best;
 }
 
-int rsv_finding_add(struct rsv_audit_result *r, enum rsv_finding_id id, const char *fmt, ...)
+int rsv_finding_add(struct rsv_audit_result *r, enum finding_id id, const char *fmt, ...)
 {
 	struct rsv_finding *grown;
 	va_list ap;
 
-	if (rsv_finding_info(id)->severity > r->worst)
-		r->worst = rsv_finding_info(id)->severity;
+	if (finding_info(id)->severity > r->worst)
+		r->worst = finding_info(id)->severity;
 	if (r->n_findings >= RSV_FINDINGS_MAX) {
 		r->findings_dropped++;
 		return 0;
@@ -184,8 +184,8 @@ static const char *who(const struct rsv_server_view *v, char buf[WHO_MAX])
 static int unreachable(struct rsv_audit_result *r, const struct rsv_server_view *v,
 		       const char *name)
 {
-	enum rsv_finding_id id = v->role == RSV_ROLE_RESOLVER ? RSV_F_RESOLVER_UNREACHABLE
-							      : RSV_F_SERVER_UNREACHABLE;
+	enum finding_id id = v->role == RSV_ROLE_RESOLVER ? FINDING_RESOLVER_UNREACHABLE
+							  : FINDING_SERVER_UNREACHABLE;
 
 	if (v->n_addrs == 0)
 		return rsv_finding_add(r, id, "name server %s has no address", name);
@@ -198,7 +198,7 @@ static int stale(struct rsv_audit_result *r, const struct rsv_server_view *v, co
 {
 	uint32_t left = v->srv_err == 0 ? v->set.ttl : v->set.negative_ttl;
 
-	return rsv_finding_add(r, RSV_F_RESOLVER_STALE,
+	return rsv_finding_add(r, FINDING_RESOLVER_STALE,
 			       "resolver %s still gives %zu record%s, for up to %u s", name,
 			       v->set.n, v->set.n == 1 ? "" : "s", left);
 }
@@ -208,21 +208,21 @@ static int lame(struct rsv_audit_result *r, const struct rsv_server_view *v, con
 	char other[DNSNAME_TEXT_MAX];
 
 	if (v->other_zone)
-		return rsv_finding_add(r, RSV_F_SERVER_LAME,
+		return rsv_finding_add(r, FINDING_SERVER_LAME,
 				       "server %s does not have the zone: it answers for %.100s",
 				       name, dns_name_format(&v->set.negative_zone, other));
 	if (has_answer(v))
-		return rsv_finding_add(r, RSV_F_SERVER_LAME, "server %s answers without authority",
-				       name);
-	return rsv_finding_add(r, RSV_F_SERVER_LAME, "server %s does not serve the zone: %s", name,
-			       err_text(v->srv_err));
+		return rsv_finding_add(r, FINDING_SERVER_LAME,
+				       "server %s answers without authority", name);
+	return rsv_finding_add(r, FINDING_SERVER_LAME, "server %s does not serve the zone: %s",
+			       name, err_text(v->srv_err));
 }
 
 static int differs(struct rsv_audit_result *r, const struct rsv_server_view *v,
 		   const struct rsv_server_view *ref, const char *name)
 {
-	enum rsv_finding_id id =
-		v->role == RSV_ROLE_RESOLVER ? RSV_F_RESOLVER_DIFFERS : RSV_F_SERVERS_DIFFER;
+	enum finding_id id =
+		v->role == RSV_ROLE_RESOLVER ? FINDING_RESOLVER_DIFFERS : FINDING_SERVERS_DIFFER;
 	char ref_name[WHO_MAX], other[DNSNAME_TEXT_MAX];
 
 	who(ref, ref_name);
@@ -250,7 +250,7 @@ static int server_finding(struct rsv_audit_result *r, const struct rsv_server_vi
 	case RSV_S_STALE:
 		return stale(r, v, name);
 	case RSV_S_LAGGING:
-		return rsv_finding_add(r, RSV_F_LAG,
+		return rsv_finding_add(r, FINDING_LAG,
 				       "server %s still has serial %u, %s has serial %u", name,
 				       v->serial, who(ref, ref_name), ref->serial);
 	case RSV_S_DIFFERS:
@@ -268,7 +268,7 @@ static int ttl_findings(struct rsv_audit_result *r, const struct rsv_server_view
 	int err = 0;
 
 	if (ref->set.mixed_ttl)
-		err = rsv_finding_add(r, RSV_F_TTL_MISMATCH,
+		err = rsv_finding_add(r, FINDING_TTL_MISMATCH,
 				      "the records on %s have different TTLs", who(ref, name));
 	for (size_t i = 0; err == 0 && i < r->n_servers; i++) {
 		const struct rsv_server_view *v = &r->servers[i];
@@ -276,7 +276,7 @@ static int ttl_findings(struct rsv_audit_result *r, const struct rsv_server_view
 		if (!has_authority(v) || !has_authority(ref) || v->state != RSV_S_OK ||
 		    v->set.n == 0 || same_ttl(&v->set, &ref->set))
 			continue;
-		err = rsv_finding_add(r, RSV_F_TTL_MISMATCH, "the TTL is %u s on %s, %u s on %s",
+		err = rsv_finding_add(r, FINDING_TTL_MISMATCH, "the TTL is %u s on %s, %u s on %s",
 				      v->set.ttl, who(v, name), ref->set.ttl, who(ref, ref_name));
 	}
 	return err;

@@ -204,7 +204,7 @@ void plan_row_check(const struct plan_row *r)
 	check_marks(r, &plan);
 	for (size_t i = 0; i < plan.findings.n; i++)
 		put(&findings, "%s%s", i > 0 ? " " : "",
-		    pub_finding_name(plan.findings.list[i].id));
+		    finding_info(plan.findings.list[i].id)->id);
 	check(r, "findings", &findings, r->findings);
 	if (plan.ttl_s != r->ttl)
 		fail_msg("%s: TTL is %u, not %u", r->name, plan.ttl_s, r->ttl);

@@ -408,7 +408,7 @@ static void copy_result(struct pub_site_result *to, const struct pub_result *r)
 	len = 0;
 	for (size_t i = 0; i < r->n_findings; i++)
 		len += (size_t)snprintf(to->findings + len, sizeof(to->findings) - len, "%s%s",
-					i > 0 ? " " : "", pub_finding_name(r->findings[i].id));
+					i > 0 ? " " : "", finding_info(r->findings[i].id)->id);
 	len = 0;
 	for (size_t i = 0; i < r->n_proof; i++) {
 		dns_name_format(&r->proof[i].name, name);

@@ -90,7 +90,7 @@ static void t_see(void **state)
 		struct pub_result results[RESULTS_MAX] = { 0 };
 		struct pub_change changes[RESULTS_MAX][2] = { 0 };
 		struct pub_proof proof[RESULTS_MAX] = { 0 };
-		const struct pub_finding journal = { .id = PUB_F_JOURNAL };
+		const struct pub_finding journal = { .id = FINDING_JOURNAL };
 		struct drain_look got;
 
 		for (size_t k = 0; k < rows[i].n; k++) {

@@ -34,7 +34,7 @@ static struct addr addr(const char *text)
 static struct pub_change changes[2];
 static struct pub_proof proof[2];
 static char finding_text[] = "a CNAME leads to x";
-static struct pub_finding findings[] = { { PUB_F_ALIASED, finding_text } };
+static struct pub_finding findings[] = { { FINDING_ALIASED, finding_text } };
 
 static struct pub_result result(void)
 {
@@ -102,8 +102,8 @@ static void t_json(void **state)
 		"{\"server\":\"ns2.corp.example\",\"address\":null,\"serial\":null,"
 		"\"state\":\"unknown\",\"primary\":false,\"error\":\"no answer in time\"}],"
 		"\"hint\":\"ns2 lags\",\"findings\":[{\"id\":\"aliased\",\"severity\":\"info\","
-		"\"text\":\"a CNAME leads to x\",\"hint\":\"nothing to do; the records are kept "
-		"where the CNAME leads\"}]}]}");
+		"\"text\":\"a CNAME leads to x\",\"hint\":\"nothing to do if that is meant; "
+		"updates must go to the zone of the target\"}]}]}");
 	assert_int_equal(pub_report_exit(report), 1);
 	free(text);
 	json_decref(report);
@@ -134,9 +134,8 @@ static void t_text(void **state)
 			    "  ns1.corp.example  192.0.2.53:53  serial 4294967295  ok\n"
 			    "  ns2.corp.example                 serial -           unknown (no "
 			    "answer in time)\n"
-			    "  info: aliased: a CNAME leads to x; nothing to do; the records are "
-			    "kept where the "
-			    "CNAME leads\n"
+			    "  info: aliased: a CNAME leads to x; nothing to do if that is meant; "
+			    "updates must go to the zone of the target\n"
 			    "  ns2 lags\n");
 	buf_clear(&out);
 	assert_int_equal(pub_report_text(report, true, &out), 0);

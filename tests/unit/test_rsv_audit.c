@@ -69,7 +69,7 @@ static void on_done(struct rsv_audit *a, const struct rsv_audit_result *r)
 	f->err = r->err;
 	f->status = r->status;
 	for (size_t i = 0; i < r->n_findings; i++) {
-		append(f->ids, sizeof(f->ids), rsv_finding_info(r->findings[i].id)->id);
+		append(f->ids, sizeof(f->ids), finding_info(r->findings[i].id)->id);
 		append(f->texts, sizeof(f->texts), r->findings[i].text);
 	}
 	for (size_t i = 0; i < r->n_servers; i++)
@@ -199,7 +199,7 @@ static void t_dead_and_alias_targets(void **state)
 	f.prober.rules = rules;
 	f.prober.n_rules = 1;
 	run(&f);
-	assert_string_equal(f.ids, "target-cname unresolved-target dead-target ");
+	assert_string_equal(f.ids, "target-cname target-no-address dead-target ");
 	assert_string_equal(f.classes, "target-cname dead-target dead-target ");
 	assert_int_equal(f.status, RSV_WARN_);
 	done(&f);

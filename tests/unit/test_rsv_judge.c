@@ -108,7 +108,7 @@ static struct rsv_judge_input begin(void)
 	return in;
 }
 
-static bool found(enum rsv_finding_id id)
+static bool found(enum finding_id id)
 {
 	for (size_t i = 0; i < r.n_findings; i++)
 		if (r.findings[i].id == id)
@@ -124,12 +124,12 @@ static void assert_findings(int first, ...)
 
 	va_start(ap, first);
 	for (int id = first; id != -1; id = va_arg(ap, int), n++)
-		if (!found((enum rsv_finding_id)id))
-			fail_msg("not found: %s", rsv_finding_info((enum rsv_finding_id)id)->id);
+		if (!found((enum finding_id)id))
+			fail_msg("not found: %s", finding_info((enum finding_id)id)->id);
 	va_end(ap);
 	if (n != r.n_findings)
 		for (size_t i = 0; i < r.n_findings; i++)
-			print_message("%s: %s\n", rsv_finding_info(r.findings[i].id)->id,
+			print_message("%s: %s\n", finding_info(r.findings[i].id)->id,
 				      r.findings[i].text);
 	assert_int_equal(n, r.n_findings);
 }
@@ -181,7 +181,7 @@ static void t_one_host_is_worth_a_word(void **state)
 	add(server("ns1.example", 1), "kms1.corp.example", 1688, 0, 0);
 	in = begin();
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_SINGLE_HOST, -1);
+	assert_findings(FINDING_SINGLE_HOST, -1);
 	assert_int_equal(r.status, RSV_OK_);
 	reset();
 }
@@ -191,11 +191,11 @@ static void t_probes(void **state)
 {
 	static const struct {
 		enum probe_state probe;
-		enum rsv_finding_id id;
+		enum finding_id id;
 	} t[] = {
-		{ PROBE_NO_KMS_INTERFACE, RSV_F_NOT_KMS }, { PROBE_RPC_REFUSED, RSV_F_NO_RPC },
-		{ PROBE_NOT_RPC, RSV_F_NO_RPC },           { PROBE_REFUSED, RSV_F_DEAD_TARGET },
-		{ PROBE_TIMEOUT, RSV_F_DEAD_TARGET },
+		{ PROBE_NO_KMS_INTERFACE, FINDING_NOT_KMS }, { PROBE_RPC_REFUSED, FINDING_NO_RPC },
+		{ PROBE_NOT_RPC, FINDING_NO_RPC },           { PROBE_REFUSED, FINDING_DEAD_TARGET },
+		{ PROBE_TIMEOUT, FINDING_DEAD_TARGET },
 	};
 	struct rsv_judge_input in;
 
@@ -214,8 +214,8 @@ static void t_probes(void **state)
 	r.records[0].target.probe.state = PROBE_TIMEOUT;
 	r.records[1].target.probe.state = PROBE_REFUSED;
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_ALL_DOWN, RSV_F_DEAD_TARGET, RSV_F_DEAD_TARGET, -1);
-	assert_int_equal(r.findings[0].id, RSV_F_ALL_DOWN); /* the worst comes first */
+	assert_findings(FINDING_ALL_DOWN, FINDING_DEAD_TARGET, FINDING_DEAD_TARGET, -1);
+	assert_int_equal(r.findings[0].id, FINDING_ALL_DOWN); /* the worst comes first */
 	assert_int_equal(r.status, RSV_CRIT_);
 	reset();
 }
@@ -231,7 +231,7 @@ static void t_targets(void **state)
 	r.records[1].target.resolve_err = ERR_RCODE_NXDOMAIN;
 	r.records[1].target.probed = false;
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_TARGET_CNAME, RSV_F_UNRESOLVED_TARGET, -1);
+	assert_findings(FINDING_TARGET_CNAME, FINDING_TARGET_NO_ADDRESS, -1);
 	assert_int_equal(r.records[0].cls, RSV_C_TARGET_CNAME);
 	assert_int_equal(r.records[1].cls, RSV_C_DEAD_TARGET);
 
@@ -240,7 +240,7 @@ static void t_targets(void **state)
 	add(&views[0], "kms2.corp.example", 1688, 0, 0);
 	in = begin();
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_PORT_ZERO, -1);
+	assert_findings(FINDING_PORT_ZERO, -1);
 	reset();
 }
 
@@ -254,7 +254,7 @@ static void t_absence(void **state)
 	views[0].set.absent = true;
 	in = begin();
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_ABSENT_BY_DOT, -1);
+	assert_findings(FINDING_ABSENT_BY_DOT, -1);
 	assert_int_equal(r.n_records, 1);
 	assert_int_equal(r.records[0].cls, RSV_C_ABSENT_BY_DOT);
 
@@ -262,7 +262,7 @@ static void t_absence(void **state)
 	server("ns1.example", 1)->srv_err = ERR_RCODE_NXDOMAIN;
 	in = begin();
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_NO_RECORDS, -1);
+	assert_findings(FINDING_NO_RECORDS, -1);
 	assert_int_equal(r.status, RSV_CRIT_);
 	reset();
 }
@@ -281,7 +281,7 @@ static void t_expected_set(void **state)
 	in.expect = e;
 	in.n_expect = 2;
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_MISSING, RSV_F_EXTRA, -1);
+	assert_findings(FINDING_MISSING, FINDING_EXTRA, -1);
 	assert_int_equal(r.status, RSV_CRIT_);
 	assert_int_equal(r.records[0].cls, RSV_C_EXPECTED);
 	assert_int_equal(r.records[1].cls, RSV_C_FOREIGN_UNKNOWN);
@@ -295,7 +295,7 @@ static void t_expected_set(void **state)
 	in.expect = e;
 	in.n_expect = 2;
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_PRIORITY_DIFFERS, RSV_F_WEIGHT_DIFFERS, -1);
+	assert_findings(FINDING_PRIORITY_DIFFERS, FINDING_WEIGHT_DIFFERS, -1);
 	assert_int_equal(r.records[0].cls, RSV_C_FOREIGN_KNOWN);
 	assert_int_equal(r.records[1].cls, RSV_C_EXPECTED);
 	reset();
@@ -314,7 +314,7 @@ static void t_against_the_configuration(void **state)
 	in.n_own = 1;
 	r.records[0].target.probe.state = PROBE_REFUSED;
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_FOREIGN_UNKNOWN, RSV_F_DEAD_TARGET, -1);
+	assert_findings(FINDING_FOREIGN_UNKNOWN, FINDING_DEAD_TARGET, -1);
 	assert_int_equal(r.records[0].cls, RSV_C_MINE_DOWN);
 	assert_int_equal(r.records[1].cls, RSV_C_FOREIGN_UNKNOWN);
 
@@ -326,7 +326,7 @@ static void t_against_the_configuration(void **state)
 	in.own = own;
 	in.n_own = 1;
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_HOST_SELF_PUBLISHES, RSV_F_SINGLE_HOST, -1);
+	assert_findings(FINDING_HOST_SELF_PUBLISHES, FINDING_SINGLE_HOST, -1);
 	assert_int_equal(r.records[0].cls, RSV_C_FOREIGN_KNOWN);
 	assert_int_equal(r.records[1].cls, RSV_C_MINE_HEALTHY);
 
@@ -336,7 +336,7 @@ static void t_against_the_configuration(void **state)
 	add(&views[0], "kms1.corp.example", 1688, 0, 0);
 	in = begin();
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_HOST_SELF_PUBLISHES, RSV_F_SINGLE_HOST, -1);
+	assert_findings(FINDING_HOST_SELF_PUBLISHES, FINDING_SINGLE_HOST, -1);
 	reset();
 }
 
@@ -387,13 +387,13 @@ static void t_servers_that_fail(void **state)
 		int err;
 		bool aa;
 		enum rsv_server_state state;
-		enum rsv_finding_id id;
+		enum finding_id id;
 	} t[] = {
-		{ ERR_TIMEOUT, false, RSV_S_UNREACHABLE, RSV_F_SERVER_UNREACHABLE },
-		{ ERR_RCODE_REFUSED, false, RSV_S_LAME, RSV_F_SERVER_LAME },
-		{ ERR_RCODE_SERVFAIL, false, RSV_S_LAME, RSV_F_SERVER_LAME },
-		{ ERR_DNS_NOT_AUTH, false, RSV_S_LAME, RSV_F_SERVER_LAME },
-		{ ERR_DNS_NODATA, false, RSV_S_LAME, RSV_F_SERVER_LAME },
+		{ ERR_TIMEOUT, false, RSV_S_UNREACHABLE, FINDING_SERVER_UNREACHABLE },
+		{ ERR_RCODE_REFUSED, false, RSV_S_LAME, FINDING_SERVER_LAME },
+		{ ERR_RCODE_SERVFAIL, false, RSV_S_LAME, FINDING_SERVER_LAME },
+		{ ERR_DNS_NOT_AUTH, false, RSV_S_LAME, FINDING_SERVER_LAME },
+		{ ERR_DNS_NODATA, false, RSV_S_LAME, FINDING_SERVER_LAME },
 	};
 	struct rsv_judge_input in;
 
@@ -428,7 +428,7 @@ static void t_servers_that_fail(void **state)
 	in = begin();
 	assert_int_equal(in.reference, RSV_NO_SERVER);
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_NO_ANSWER, RSV_F_SERVER_UNREACHABLE, -1);
+	assert_findings(FINDING_NO_ANSWER, FINDING_SERVER_UNREACHABLE, -1);
 	assert_int_equal(r.status, RSV_UNKNOWN_);
 	reset();
 }
@@ -439,11 +439,11 @@ static void t_resolvers(void **state)
 	static const struct {
 		uint32_t ttl;
 		enum rsv_server_state state;
-		enum rsv_finding_id id;
+		enum finding_id id;
 		enum rsv_status status;
 	} t[] = {
-		{ 1200, RSV_S_STALE, RSV_F_RESOLVER_STALE, RSV_OK_ },
-		{ 90000, RSV_S_DIFFERS, RSV_F_RESOLVER_DIFFERS, RSV_WARN_ },
+		{ 1200, RSV_S_STALE, FINDING_RESOLVER_STALE, RSV_OK_ },
+		{ 90000, RSV_S_DIFFERS, FINDING_RESOLVER_DIFFERS, RSV_WARN_ },
 	};
 	struct rsv_judge_input in;
 	struct rsv_server_view *v;
@@ -508,14 +508,14 @@ static void t_ttl(void **state)
 	views[1].serial = 7;
 	in = begin();
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_TTL_MISMATCH, -1);
+	assert_findings(FINDING_TTL_MISMATCH, -1);
 
 	healthy();
 	views[0].set.mixed_ttl = views[1].set.mixed_ttl = true;
 	in = begin();
 	in.aliased = true;
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
-	assert_findings(RSV_F_TTL_MISMATCH, RSV_F_ALIASED, -1);
+	assert_findings(FINDING_TTL_MISMATCH, FINDING_ALIASED, -1);
 	reset();
 }
 
@@ -559,13 +559,12 @@ static void t_status(void **state)
 static void t_finding_table(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < RSV_FINDING_COUNT_; i++) {
-		const struct rsv_finding_info *a = rsv_finding_info((enum rsv_finding_id)i);
+	for (unsigned i = 0; i < FINDING_COUNT_; i++) {
+		const struct finding_info *a = finding_info((enum finding_id)i);
 
 		assert_true(strlen(a->id) > 0 && strlen(a->hint) > 0 && strlen(a->meaning) > 0);
 		for (unsigned k = 0; k < i; k++)
-			assert_string_not_equal(a->id,
-						rsv_finding_info((enum rsv_finding_id)k)->id);
+			assert_string_not_equal(a->id, finding_info((enum finding_id)k)->id);
 	}
 }
 
