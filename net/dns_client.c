@@ -240,6 +240,13 @@ void dns_client_attempt_over(struct dns_attempt *a, int err)
 
 /* Turns */
 
+/** Whether the attempt that runs is one after which another server, not yet asked, comes soon. It
+ * stays open, so nothing is lost where it is only slow. */
+static bool is_staggered(const struct dns_client_impl *c)
+{
+	return c->stagger && c->turns.round == 0 && c->turns.next < c->turns.n_servers;
+}
+
 static void begin(struct dns_client_impl *c, size_t server)
 {
 	struct dns_attempt *a = calloc(1, sizeof(*a));
@@ -263,6 +270,8 @@ static void begin(struct dns_client_impl *c, size_t server)
 	c->open++;
 	c->current = a;
 	c->step_at = uv_now(c->net->loop) + c->attempt_ms;
+	if (is_staggered(c) && c->attempt_ms > DNS_CLIENT_STAGGER_MS)
+		c->step_at = uv_now(c->net->loop) + DNS_CLIENT_STAGGER_MS;
 	arm(c);
 }
 
@@ -285,7 +294,8 @@ static void on_timer(uv_timer_t *t)
 	if (!a->heard) {
 		record(a, ERR_TIMEOUT, NULL);
 		/* Some paths drop what they do not know: ask more plainly the next time. */
-		c->no_edns[a->server] = true;
+		if (!is_staggered(c))
+			c->no_edns[a->server] = true;
 	}
 	if (uv_now(c->net->loop) >= c->deadline)
 		finish(c);
@@ -327,6 +337,7 @@ static int set_up(struct dns_client_impl *c, const struct dns_client_params *p)
 	c->turns.tries = p->tries != 0 ? p->tries : DNS_CLIENT_TRIES;
 	c->attempt_ms = p->attempt_ms != 0 ? p->attempt_ms : DNS_CLIENT_ATTEMPT_MS;
 	c->require_aa = p->require_aa;
+	c->stagger = p->question != NULL;
 	uv_update_time(c->net->loop);
 	c->deadline = uv_now(c->net->loop) + total;
 	return build(c, p);

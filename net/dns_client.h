@@ -8,6 +8,10 @@
  * silence; none on UPDATE (U21). RETRY and NEXT_SERVER errors (common/err.h) move on until the
  * list, the tries or the total deadline end.
  *
+ * A question with several servers goes to the next one after DNS_CLIENT_STAGGER_MS of silence in
+ * the first round, so that one slow server holds up nobody (S15); an UPDATE does not, since what
+ * the first server does with it may only be late.
+ *
  * Unsigned replies to signed requests never end it well: an unsigned error is remembered as a hint
  * and the result is ERR_TSIG_UNSIGNED or ERR_TSIG_PEER_* (T05, T06).
  *
@@ -53,6 +57,7 @@ struct dns_client_params {
 #define DNS_CLIENT_TOTAL_MS   10000
 #define DNS_CLIENT_TRIES      3
 #define DNS_CLIENT_GRACE_MS   300
+#define DNS_CLIENT_STAGGER_MS 500
 
 /** How it ended, borrowed during done(). */
 struct dns_outcome {

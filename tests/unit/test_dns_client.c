@@ -234,6 +234,42 @@ static void t_S15_slow_server_does_not_block(void **state)
 	assert_true(f.seen >= 2);
 }
 
+/* Two that are silent cost half a second each, not an attempt's time. */
+static void t_S15_next_server_is_asked_soon(void **state)
+{
+	struct dcx f;
+	uint64_t began;
+
+	(void)state;
+	dcx_init(&f);
+	f.p.attempt_ms = DCX_PATIENT_MS; /* which nobody waits for */
+	dcx_add(&f, dcx_serve_silence);
+	dcx_add(&f, dcx_serve_silence);
+	dcx_add(&f, dcx_serve);
+	began = uv_hrtime();
+	dcx_run(&f);
+	assert_int_equal(f.o.err, ERR_OK);
+	assert_true((uv_hrtime() - began) / 1000000 >= 2 * DNS_CLIENT_STAGGER_MS - 10);
+	assert_int_equal(f.seen, 3);
+}
+
+/* An UPDATE waits: the first server may be about to carry it out. */
+static void t_S15_an_update_is_not_staggered(void **state)
+{
+	struct dcx f;
+
+	(void)state;
+	dcx_init(&f);
+	dcx_use_update(&f);
+	f.p.attempt_ms = DCX_PATIENT_MS;
+	f.p.total_ms = DNS_CLIENT_STAGGER_MS + 200;
+	dcx_add(&f, dcx_serve_silence);
+	dcx_add(&f, dcx_serve);
+	dcx_run(&f);
+	assert_int_equal(f.o.err, ERR_TIMEOUT);
+	assert_int_equal(f.seen, 1);
+}
+
 /* RCODE times server */
 
 static void t_U28_which_rcodes_go_on(void **state)
@@ -421,6 +457,8 @@ int main(void)
 		cmocka_unit_test(t_S15_total_deadline_holds),
 		cmocka_unit_test(t_attempts_are_bounded),
 		cmocka_unit_test(t_S15_slow_server_does_not_block),
+		cmocka_unit_test(t_S15_next_server_is_asked_soon),
+		cmocka_unit_test(t_S15_an_update_is_not_staggered),
 		cmocka_unit_test(t_U28_which_rcodes_go_on),
 		cmocka_unit_test(t_U28_refused_connection_goes_on),
 		cmocka_unit_test(t_most_telling_error_wins),
