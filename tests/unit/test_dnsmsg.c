@@ -273,7 +273,7 @@ static const struct {
 	{ "TSIG in the answer", ONE_ANSWER TSIG, ERR_DNS_MALFORMED },
 };
 
-static void t_malformed_messages(void **state)
+static void t_S07_malformed_messages(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N(malformed_rows); i++) {
@@ -287,7 +287,36 @@ static void t_malformed_messages(void **state)
 	}
 }
 
-static void t_edges_of_values(void **state)
+/* RFC 2782 forbids compressed targets, and some servers send them; pointers may lead to pointers.
+ */
+static void t_S07_compressed_targets_are_read(void **state)
+{
+	static const char wire[] = HEAD("0001", "0003", "0000", "0000")
+		/* 12: _vlmcs._tcp.corp.example, with corp at 24 and example at 29 */
+		"065f766c6d6373 045f746370 04636f7270 076578616d706c65 00 0021 0001"
+		/* its target at 60: kms1.corp.example */
+		"c00c 0021 0001 0000003c 000d 0000 0000 0698 046b6d7331 c018"
+		/* another one: a name that is a pointer, and one that goes on by two pointers */
+		"c00c 0021 0001 0000003c 0008 0000 0000 0698 c03c"
+		"c00c 0021 0001 0000003c 000a 0000 0000 0698 0161 c03c";
+	static const char *const targets[] = { "kms1.corp.example", "kms1.corp.example",
+					       "a.kms1.corp.example" };
+	uint8_t bytes[512];
+	struct dns_msg *m;
+
+	(void)state;
+	assert_int_equal(parse(bytes, hex_decode(wire, bytes, sizeof(bytes)), &m), 0);
+	assert_int_equal(m->count[DNS_ANSWER], 3);
+	for (size_t i = 0; i < N(targets); i++) {
+		struct dns_name want = name(targets[i]);
+
+		assert_true(dns_name_equal(&m->rrs[i].data.srv.target, &want));
+		assert_int_equal(m->rrs[i].data.srv.port, 1688);
+	}
+	dnsmsg_free(m);
+}
+
+static void t_S12_edges_of_values(void **state)
 {
 	uint8_t wire[512];
 	struct dns_msg *m;
@@ -353,7 +382,7 @@ static void t_more_records_than_the_limit(void **state)
  * A chain of pointers in an RDATA that nobody reads, and an owner at its end: each of a few
  * thousand records would make libldns follow up to 8,000 of them.
  */
-static void t_long_pointer_chains_are_refused(void **state)
+static void t_S07_long_pointer_chains_are_refused(void **state)
 {
 	static uint8_t wire[DNSMSG_MAX];
 
@@ -403,7 +432,7 @@ static size_t put_long_name(uint8_t *wire, size_t extra)
 	return len + 16;
 }
 
-static void t_names_past_255_octets(void **state)
+static void t_S07_names_past_255_octets(void **state)
 {
 	uint8_t wire[512];
 	struct dns_msg *m;
@@ -695,11 +724,12 @@ int main(void)
 		cmocka_unit_test(t_messages_of_dnspython_are_read),
 		cmocka_unit_test(t_every_cut_of_a_message_is_malformed),
 		cmocka_unit_test(t_U18_a_truncated_message_may_end_anywhere),
-		cmocka_unit_test(t_malformed_messages),
-		cmocka_unit_test(t_edges_of_values),
+		cmocka_unit_test(t_S07_malformed_messages),
+		cmocka_unit_test(t_S07_compressed_targets_are_read),
+		cmocka_unit_test(t_S12_edges_of_values),
 		cmocka_unit_test(t_more_records_than_the_limit),
-		cmocka_unit_test(t_long_pointer_chains_are_refused),
-		cmocka_unit_test(t_names_past_255_octets),
+		cmocka_unit_test(t_S07_long_pointer_chains_are_refused),
+		cmocka_unit_test(t_S07_names_past_255_octets),
 		cmocka_unit_test(t_queries_are_as_dnspython_makes_them),
 		cmocka_unit_test(t_L01_U07_updates_are_as_dnspython_makes_them),
 		cmocka_unit_test(t_U08_only_exact_deletes_and_adds_leave),

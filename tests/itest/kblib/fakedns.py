@@ -16,17 +16,19 @@ import dns.zone
 class FakeDns:
     """
     UDP only. `on_update(query, reply)` gets each UPDATE with a prepared signed NOERROR reply and returns
-    what to send: a message, bytes, or None for silence. Queries are answered from `text`, a zone file.
+    what to send: a message, bytes, or None for silence. Queries are answered from `text`, a zone file;
+    `on_query(query, reply)` may change that answer in the same way.
     """
 
-    def __init__(self, address, port, zone, text, key=None, on_update=None):
+    def __init__(self, address, port, zone, text, key=None, on_update=None, on_query=None):
         self.name = f"fake name server {address}"
         self.address, self.port = address, port
         self.origin = dns.name.from_text(zone)
         self.zone = dns.zone.from_text(text, origin=self.origin, relativize=False)
         self.keyring = key.keyring if key else None
         self.on_update = on_update or (lambda query, reply: reply)
-        self.updates = []
+        self.on_query = on_query or (lambda query, reply: reply)
+        self.updates, self.queries = [], []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((address, port))
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -35,7 +37,7 @@ class FakeDns:
 
     @property
     def log(self):
-        return "\n".join(str(u) for u in self.updates)
+        return "\n".join(str(m) for m in [*self.queries, *self.updates])
 
     def stop(self):
         self._stopping = True
@@ -61,8 +63,9 @@ class FakeDns:
         if query.opcode() == dns.opcode.UPDATE:
             self.updates.append(query)
             return self.on_update(query, reply)
+        self.queries.append(query)
         self._look_up(query.question[0], reply)
-        return reply
+        return self.on_query(query, reply)
 
     def _look_up(self, question, reply):
         reply.flags |= dns.flags.AA

@@ -19,7 +19,8 @@ class KmsHost:
         self.name = f"kms host {address}"
         self.behaviour = behaviour
         self.binds = 0
-        self._listener = socket.create_server((address, port))
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._listener = socket.create_server((address, port), family=family)
         self.address, self.port = self._listener.getsockname()[:2]
         self._open = set()
         self._lock = threading.Lock()
