@@ -260,7 +260,8 @@ static void say_block(const struct pub_failure *f, struct pub_verdict *v)
 	case PUB_BLOCK_NO_EFFECT:
 		say(v,
 		    "%s accepted the update of zone %s, but does not show it: look for a "
-		    "delegation or DNAME above %s, another view, or a failing signer",
+		    "delegation or DNAME above %s, another view, a failing signer, or another "
+		    "publisher that undoes it",
 		    server(f), f->zone, f->owner);
 		return;
 	case PUB_BLOCK_DOT:

@@ -26,7 +26,8 @@ static bool worked_before(const struct pub_item *it)
 
 	for (size_t i = 0; set != NULL && i < set->n_recs; i++)
 		if (set->recs[i].state == PUB_REC_PUBLISHED ||
-		    set->recs[i].state == PUB_REC_WITHDRAWN)
+		    set->recs[i].state == PUB_REC_WITHDRAWN ||
+		    set->recs[i].state == PUB_REC_DELETED)
 			return true;
 	return false;
 }

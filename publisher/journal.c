@@ -11,6 +11,7 @@ const char *pub_rec_state_name(enum pub_rec_state s)
 		[PUB_REC_NONE] = "none",           [PUB_REC_INTENT_ADD] = "intent_add",
 		[PUB_REC_PUBLISHED] = "published", [PUB_REC_INTENT_DELETE] = "intent_delete",
 		[PUB_REC_ADOPTED] = "adopted",     [PUB_REC_WITHDRAWN] = "withdrawn",
+		[PUB_REC_DELETED] = "deleted",
 	};
 
 	return s < PUB_REC_STATE_COUNT_ ? names[s] : "none";

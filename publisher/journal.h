@@ -8,8 +8,8 @@
  * and loses nothing while the process lives.
  *
  * After a crash the rows say what may have happened: PUB_REC_INTENT_ADD (may be in DNS, then it is
- * ours) and PUB_REC_INTENT_DELETE (may still be there, then it is still ours). The next read of DNS
- * settles both.
+ * ours), PUB_REC_INTENT_DELETE (may still be there, then it is still ours) and PUB_REC_DELETED (was
+ * taken away: then somebody put it there again). The next read of DNS settles each.
  *
  * One process at a time (state_dir/lock, the caller's business).
  */
@@ -30,6 +30,7 @@ enum pub_rec_state {
 	PUB_REC_INTENT_DELETE,
 	PUB_REC_ADOPTED,   /* wanted, and it was there before us: not ours to remove */
 	PUB_REC_WITHDRAWN, /* we removed it, and remember it to notice who brings it back */
+	PUB_REC_DELETED,   /* a server said that it is gone; no read has shown that yet */
 	PUB_REC_STATE_COUNT_,
 };
 const char *pub_rec_state_name(enum pub_rec_state s);
@@ -38,7 +39,7 @@ const char *pub_rec_state_name(enum pub_rec_state s);
 struct pub_rec {
 	struct dns_srv srv;
 	enum pub_rec_state state;
-	unsigned returns; /* times it came back without us after PUB_REC_WITHDRAWN */
+	unsigned returns; /* times it came back without us after we removed it */
 	char *host;       /* of the configuration, when it was wanted */
 	int64_t since_ms; /* wall clock: when the state was entered */
 	/* private */

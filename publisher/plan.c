@@ -159,12 +159,14 @@ static enum pub_class classify_returned(struct planner *p, size_t i, const struc
 	unsigned returns = rec->returns;
 
 	if (is_wanted(p, w) && health(p, srv) != PUB_HEALTH_DOWN)
-		return PUB_CLASS_ADOPTED; /* somebody put it there while we did not want it */
+		return rec->state == PUB_REC_DELETED
+			       ? PUB_CLASS_OURS     /* perhaps still what we put there */
+			       : PUB_CLASS_ADOPTED; /* put there while we did not want it */
 	if (returns < PUB_RETURNS_MAX)
 		returns++;
 	if (returns < PUB_RETURNS_MAX)
 		return PUB_CLASS_OURS;
-	finding(p, FINDING_ANOTHER_PUBLISHER, srv, "was withdrawn here and came back twice");
+	finding(p, FINDING_ANOTHER_PUBLISHER, srv, "was removed from here and came back twice");
 	mark_now(p, srv, rec_host(p, rec), PUB_REC_WITHDRAWN, returns);
 	return PUB_CLASS_FOREIGN;
 }
@@ -186,6 +188,7 @@ static enum pub_class classify(struct planner *p, size_t i)
 	case PUB_REC_ADOPTED:
 		return PUB_CLASS_ADOPTED;
 	case PUB_REC_WITHDRAWN:
+	case PUB_REC_DELETED:
 		return classify_returned(p, i, rec);
 	case PUB_REC_NONE:
 	case PUB_REC_STATE_COUNT_:
@@ -406,6 +409,18 @@ static void make_changes(struct planner *p)
 			change(p, PUB_ADD, &in->wanted[i].srv, ttl_s, in->wanted[i].host);
 }
 
+static bool was_removed(const struct pub_rec *rec)
+{
+	return rec->state == PUB_REC_WITHDRAWN || rec->state == PUB_REC_DELETED;
+}
+
+/* Removed, not seen to be gone, and wanted again. */
+static bool is_ours_again(const struct planner *p, size_t i)
+{
+	return p->recs[i]->state == PUB_REC_DELETED && is_wanted(p, p->seen_wanted[i]) &&
+	       health(p, &p->in->seen[i].srv) != PUB_HEALTH_DOWN;
+}
+
 static void mark_seen(struct planner *p, size_t i)
 {
 	const struct dns_srv *srv = &p->in->seen[i].srv;
@@ -420,16 +435,19 @@ static void mark_seen(struct planner *p, size_t i)
 		 */
 		bool watch = p->in->remember && p->seen_wanted[i] != NONE;
 
-		if (rec != NULL && rec->state == PUB_REC_WITHDRAWN)
+		if (rec != NULL && was_removed(rec))
 			returns++;
 		mark(p, PUB_MARK_INTENT, srv, host, PUB_REC_INTENT_DELETE, returns);
+		/* Whoever puts it back before a read has shown it gone must be counted, too. */
+		if (p->in->remember)
+			mark(p, PUB_MARK_TAKEN, srv, host, PUB_REC_DELETED, returns);
 		mark(p, PUB_MARK_PROVEN, srv, host, watch ? PUB_REC_WITHDRAWN : PUB_REC_NONE,
 		     watch ? returns : 0);
 		mark(p, PUB_MARK_REVERT, srv, host, rec != NULL ? rec->state : PUB_REC_NONE,
 		     rec != NULL ? rec->returns : 0);
 		return;
 	}
-	if (p->out->classes[i] == PUB_CLASS_OURS && rec->state != PUB_REC_WITHDRAWN)
+	if (p->out->classes[i] == PUB_CLASS_OURS && (!was_removed(rec) || is_ours_again(p, i)))
 		mark_now(p, srv, host, PUB_REC_PUBLISHED, 0);
 	else if (p->out->classes[i] == PUB_CLASS_ADOPTED && wanted)
 		mark_now(p, srv, host, PUB_REC_ADOPTED, returns);
@@ -443,7 +461,8 @@ static void mark_unseen(struct planner *p, const struct pub_rec *rec)
 		return;
 	if (rec->state == PUB_REC_WITHDRAWN && w != NONE)
 		return; /* goes on being watched */
-	if (rec->state == PUB_REC_INTENT_DELETE && w != NONE && p->in->remember)
+	if ((rec->state == PUB_REC_INTENT_DELETE || rec->state == PUB_REC_DELETED) && w != NONE &&
+	    p->in->remember)
 		mark_now(p, &rec->srv, rec_host(p, rec), PUB_REC_WITHDRAWN, rec->returns);
 	else
 		mark_now(p, &rec->srv, rec_host(p, rec), PUB_REC_NONE, 0);

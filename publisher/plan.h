@@ -16,7 +16,7 @@
 
 #define PUB_CHANGES_MAX 512  /* of one target in one message */
 #define PUB_SEEN_MAX    2048 /* records at one name; a larger set is refused, not guessed at */
-#define PUB_RETURNS_MAX 2    /* a withdrawn record that came back this often is left alone */
+#define PUB_RETURNS_MAX 2    /* a removed record that came back this often is left alone */
 
 /** One record as the primary showed it. */
 struct pub_seen {
@@ -70,6 +70,7 @@ struct pub_change {
 enum pub_mark_when {
 	PUB_MARK_NOW,    /* DNS as read says so */
 	PUB_MARK_INTENT, /* before the UPDATE leaves */
+	PUB_MARK_TAKEN,  /* when the server has answered that it did it */
 	PUB_MARK_PROVEN, /* when the primary shows the change */
 	PUB_MARK_REVERT, /* when the server verifiably refused the UPDATE */
 };

@@ -370,6 +370,27 @@ def test_P07_registrar_that_brings_back_what_was_withdrawn(site, daemon):
         registrar(site)
         site.wait_cycles(1)
     assert site.rdata() == [f"0 0 1688 kms1.{CORP}."] and site.tap.updates() == updates
+    assert d.log.count("id=another-publisher") == 1  # once, not with each check
+
+
+def test_P07_registrar_that_is_there_before_the_proof(site):
+    windows = {"hosts": [host(weight=0)]}
+    site.start(secondary=False)
+    site.one(state="proven", **windows)
+
+    def bring_back(m):
+        if m.opcode == UPDATE:
+            registrar(site)
+        return m.reply
+
+    site.tap.on_reply = bring_back
+    for _ in range(2):
+        d = site.one("withdraw", "--timeout", "1s", state="blocked", exit=1, **windows)
+        assert "another publisher" in d["hint"]
+    updates = site.tap.updates()
+    d = site.one("withdraw", state="unchanged", **windows)
+    assert "another-publisher" in [f["id"] for f in d["findings"]]
+    assert site.rdata() == [f"0 0 1688 kms1.{CORP}."] and site.tap.updates() == updates
 
 
 # ---- health ----

@@ -65,7 +65,8 @@ static struct dns_srv record(char *text)
 	return srv;
 }
 
-static const char *const state_names[] = { "none", "add", "pub", "del", "adopted", "withdrawn" };
+static const char *const state_names[] = { "none",    "add",       "pub",    "del",
+					   "adopted", "withdrawn", "deleted" };
 
 static enum pub_rec_state state(char *text, unsigned *ret_returns)
 {
@@ -171,7 +172,7 @@ void plan_row_check_changes(const struct plan_row *r, const struct pub_plan *pla
 
 static void check_marks(const struct plan_row *r, const struct pub_plan *plan)
 {
-	static const char *const when[] = { "now", "intent", "proven", "revert" };
+	static const char *const when[] = { "now", "intent", "taken", "proven", "revert" };
 	char srv[DNS_SRV_TEXT_MAX];
 	struct text t = { 0 };
 

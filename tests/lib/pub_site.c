@@ -114,7 +114,7 @@ static void apply(struct pub_site_server *v, struct pub_site_set *set, const str
 		assert_int_equal(rrs[i].type, DNS_TYPE_SRV);
 		if (rrs[i].rclass == DNS_CLASS_NONE) {
 			assert_int_equal(rrs[i].ttl, 0);
-			if (at < set->n)
+			if (at < set->n && !v->brings_back)
 				set->srv[at] = set->srv[--set->n];
 			continue;
 		}

@@ -50,6 +50,7 @@ struct pub_site_server {
 	unsigned rcode;        /* to everything */
 	unsigned update_rcode; /* to UPDATE, without effect */
 	bool ignores_updates;  /* NOERROR, without effect */
+	bool brings_back;      /* what an update deletes: at once, as an eager registrar would */
 	bool loses_answers;    /* of updates, with effect: once */
 	uint32_t max_ttl;      /* 0: none */
 	bool frozen;           /* secondary: keeps what it has */

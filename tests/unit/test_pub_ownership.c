@@ -102,6 +102,38 @@ static void t_orphans(void **state)
 	pub_site_done(&s);
 }
 
+/* No read ever shows the record gone, since something puts it back within the proof. */
+static void t_P07_brought_back_within_each_proof(void **state)
+{
+	const struct pub_request withdraw = { .mode = PUB_WITHDRAW, .timeout_ms = 150 };
+	const struct pub_request refresh = { .mode = PUB_REFRESH, .timeout_ms = 150 };
+	struct pub_site s;
+	struct pub_site_run run;
+
+	(void)state;
+	pub_site_init(&s);
+	pub_site_configure(&s, D0);
+	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
+	pub_site_reset_counts(&s);
+	s.servers[SITE_PRIMARY].brings_back = true;
+	pub_site_run(&s, &run, &withdraw, NULL, NULL);
+	pub_site_expect(&run, PUB_BLOCKED);
+	assert_string_equal(run.results[0].findings, "");
+	pub_site_restart(&s);
+	pub_site_run(&s, &run, &refresh, NULL, NULL);
+	pub_site_expect(&run, PUB_BLOCKED);
+	assert_int_equal(s.servers[SITE_PRIMARY].updates, 2);
+	for (int i = 0; i < 2; i++) { /* it came back twice: told, and left alone */
+		pub_site_run(&s, &run, &refresh, NULL, NULL);
+		pub_site_expect(&run, PUB_UNCHANGED);
+		assert_string_equal(run.results[0].findings, "another-publisher withdrawn");
+		pub_site_restart(&s);
+	}
+	assert_int_equal(s.servers[SITE_PRIMARY].updates, 2);
+	assert_string_equal(pub_site_show(&s, 0), K1);
+	pub_site_done(&s);
+}
+
 /* ---- the gate ---- */
 
 static enum pub_health_state one_is_down(void *ctx, const struct dns_name *target, uint16_t port)
@@ -343,6 +375,7 @@ int main(void)
 		cmocka_unit_test(t_withdraw_one_host),
 		cmocka_unit_test(t_stop_holds_nothing_back),
 		cmocka_unit_test(t_orphans),
+		cmocka_unit_test(t_P07_brought_back_within_each_proof),
 		cmocka_unit_test(t_gate),
 		cmocka_unit_test(t_U10_lost_race_is_planned_again),
 		cmocka_unit_test(t_race_is_bounded),

@@ -49,7 +49,8 @@ static const struct plan_row rows[] = {
 	  .classes = "O",
 	  .changes = "-" K1,
 	  .ttl = 3600,
-	  .marks = "intent:del " K1 " | proven:none " K1 " | revert:del " K1 },
+	  .marks = "intent:del " K1 " | taken:deleted " K1 " | proven:none " K1
+		   " | revert:del " K1 },
 	{ .name = "a delete that did not happen and is wanted again",
 	  .wanted = "local " K1,
 	  .ours = "del local " K1,
@@ -69,7 +70,7 @@ static const struct plan_row rows[] = {
 	  .classes = "O",
 	  .changes = "-" K1 " | +5 10 1688 kms1.corp.test @3600",
 	  .ttl = 3600,
-	  .marks = "intent:del " K1 " | proven:none " K1 " | revert:pub " K1
+	  .marks = "intent:del " K1 " | taken:deleted " K1 " | proven:none " K1 " | revert:pub " K1
 		   " | intent:add 5 10 1688 kms1.corp.test | proven:pub 5 10 1688 kms1.corp.test"
 		   " | revert:none 5 10 1688 kms1.corp.test" },
 	{ .name = "P06 weight",
