@@ -22,6 +22,7 @@ struct row {
 	uint64_t notified_ms; /* of the last such check; 0: never */
 	int64_t last_proven_ms;
 	char *last_error;
+	uint64_t told; /* sum of the findings that were logged last */
 };
 
 struct request {
@@ -41,8 +42,9 @@ struct pub_engine {
 	struct row *rows;
 	size_t n_rows;
 	size_t pick_hint; /* targets are asked about in the order of the rows */
-	bool poked;       /* during a run: everything is due again after it */
-	bool reloaded;    /* likewise: what is known of zones no longer counts */
+	size_t told_hint;
+	bool poked;    /* during a run: everything is due again after it */
+	bool reloaded; /* likewise: what is known of zones no longer counts */
 	struct pub_zone_cache *zones;
 	uv_timer_t timer;
 	struct pub_reconcile reconcile;
@@ -102,6 +104,7 @@ static int make_rows(struct pub_engine *e, struct pub_targets *targets)
 			rows[i].has_state = old->has_state;
 			rows[i].last_proven_ms = old->last_proven_ms;
 			rows[i].last_error = old->last_error;
+			rows[i].told = old->told;
 			old->last_error = NULL;
 		}
 		rows[i].due_ms = now_ms(e);
@@ -275,6 +278,20 @@ static void on_reconcile(struct pub_reconcile *r, int err, const struct pub_resu
 	next_step(e);
 }
 
+static bool is_news(void *ctx, const struct pub_target *t, uint64_t findings)
+{
+	struct pub_engine *e = ctx;
+	struct row *row = find_row(e, &t->domain, t->view, e->told_hint);
+
+	if (row == NULL)
+		return true; /* an orphan, or gone with a reload */
+	e->told_hint = (size_t)(row - e->rows) + 1;
+	if (row->told == findings)
+		return false;
+	row->told = findings;
+	return true;
+}
+
 static void start(struct pub_engine *e, enum running what, const struct pub_request *request,
 		  bool (*pick)(void *ctx, const struct pub_target *t))
 {
@@ -284,7 +301,8 @@ static void start(struct pub_engine *e, enum running what, const struct pub_requ
 					  .zones = e->zones,
 					  .health = e->p.health,
 					  .pick = pick,
-					  .pick_ctx = e };
+					  .is_news = is_news,
+					  .ctx = e };
 
 	e->running = what;
 	memset(&e->reconcile, 0, sizeof(e->reconcile));

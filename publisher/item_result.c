@@ -236,6 +236,43 @@ static void keep_zone(struct pub_item *it)
 	}
 }
 
+/* FNV-1a over what is told. */
+static uint64_t sum_of(const struct pub_findings *f)
+{
+	uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < f->n; i++) {
+		const char *parts[] = { finding_info(f->list[i].id)->id, f->list[i].text };
+
+		for (size_t k = 0; k < 2; k++)
+			for (const char *p = parts[k]; *p != '\0'; p++)
+				sum = (sum ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	}
+	return sum;
+}
+
+static void log_findings(const struct pub_item *it, const char *domain)
+{
+	const struct pub_reconcile_params *p = &it->run->p;
+	const struct log_ctx *log = &it->run->log;
+	const char *view = it->result.view;
+	bool news = p->is_news == NULL || p->is_news(p->ctx, it->target, sum_of(&it->findings));
+
+	for (size_t i = 0; i < it->findings.n; i++) {
+		const struct pub_finding *f = &it->findings.list[i];
+		bool quiet = !news || finding_info(f->id)->severity == FINDING_INFO;
+
+		if (f->id == FINDING_WILDCARD)
+			continue; /* told before anything was written */
+		if (quiet)
+			log_debug(log, "publisher.finding", "domain=%s view=%s id=%s text=%s",
+				  domain, view, finding_info(f->id)->id, f->text);
+		else
+			log_warning(log, "publisher.finding", "domain=%s view=%s id=%s text=%s",
+				    domain, view, finding_info(f->id)->id, f->text);
+	}
+}
+
 /* One outcome event for each domain, as the host service has them (behaviour §1.6). */
 static void log_event(const struct pub_item *it)
 {
@@ -264,19 +301,7 @@ static void log_event(const struct pub_item *it)
 			    what, domain, r->view, zone, r->server, pub_state_name(r->state),
 			    r->has_rcode ? dns_rcode_name(r->rcode) : "none",
 			    hresult_format(r->hresult, hresult), r->hint);
-	for (size_t i = 0; i < it->findings.n; i++) {
-		const struct pub_finding *f = &it->findings.list[i];
-		bool info = finding_info(f->id)->severity == FINDING_INFO;
-
-		if (f->id == FINDING_WILDCARD)
-			continue; /* told before anything was written */
-		if (info)
-			log_debug(log, "publisher.finding", "domain=%s view=%s id=%s text=%s",
-				  domain, r->view, finding_info(f->id)->id, f->text);
-		else
-			log_warning(log, "publisher.finding", "domain=%s view=%s id=%s text=%s",
-				    domain, r->view, finding_info(f->id)->id, f->text);
-	}
+	log_findings(it, domain);
 }
 
 void pub_item_finish_result(struct pub_item *it)

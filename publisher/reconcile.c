@@ -259,7 +259,7 @@ static bool is_chosen(const struct pub_run *run, const struct pub_target *t)
 		return false;
 	if (run->host != NULL && !wants_host(t, run->host))
 		return false;
-	return run->p.pick == NULL || run->p.pick(run->p.pick_ctx, t);
+	return run->p.pick == NULL || run->p.pick(run->p.ctx, t);
 }
 
 /* What is held back, or no longer: written with the first transaction. */

@@ -60,7 +60,10 @@ struct pub_reconcile_params {
 	const struct pub_health *health; /* NULL: no gate. Borrowed until done */
 	/** Further choice of targets (the engine's: which are due); NULL: all. */
 	bool (*pick)(void *ctx, const struct pub_target *t);
-	void *pick_ctx;
+	/** Whether findings with this sum are news for @p t, so that what lasts is logged once;
+	 * NULL: they are. */
+	bool (*is_news)(void *ctx, const struct pub_target *t, uint64_t findings);
+	void *ctx; /* of both */
 };
 
 struct pub_reconcile;
