@@ -318,6 +318,8 @@ void pub_item_finish_result(struct pub_item *it)
 		(void)dns_name_prefix(PUB_OWNER_LABELS, &r->domain, &r->owner);
 	put_server(it);
 	more_findings(it);
+	if (it->plan.n_changes > 0 && (pub_result_ok(r) || r->state == PUB_LAGGING))
+		r->negative_ttl_s = it->read.negative_ttl_s;
 	r->changes = it->plan.changes;
 	r->n_changes = it->plan.n_changes;
 	r->findings = it->findings.list;

@@ -21,6 +21,18 @@ static void find_referral(const struct dns_msg *m, const struct dns_name *owner,
 	}
 }
 
+static uint32_t negative_ttl(const struct dns_msg *m)
+{
+	size_t n;
+	const struct dns_rr *rrs = dnsmsg_section(m, DNS_AUTHORITY, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (rrs[i].type == DNS_TYPE_SOA)
+			return rrs[i].ttl < rrs[i].data.soa.minimum ? rrs[i].ttl
+								    : rrs[i].data.soa.minimum;
+	return 0;
+}
+
 int pub_read_answer(const struct dns_msg *m, const struct dns_name *owner, struct pub_read *ret)
 {
 	size_t n;
@@ -56,6 +68,8 @@ int pub_read_answer(const struct dns_msg *m, const struct dns_name *owner, struc
 			ret->ttl_s = s->ttl_s;
 		ret->n_seen++;
 	}
+	if (ret->n_seen == 0)
+		ret->negative_ttl_s = negative_ttl(m);
 	return ERR_OK;
 }
 

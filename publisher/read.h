@@ -17,7 +17,9 @@ struct pub_read {
 	enum pub_read_kind kind;
 	struct pub_seen *seen;
 	size_t n_seen;
-	uint32_t ttl_s; /* the smallest; 0: no record */
+	uint32_t ttl_s;          /* the smallest; 0: no record */
+	uint32_t negative_ttl_s; /* no record: how long that is remembered (RFC 2308 §5); 0: not
+				    told */
 	struct dns_name other;
 };
 

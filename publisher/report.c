@@ -97,20 +97,25 @@ static json_t *findings_json(const struct pub_result *r)
 	return list;
 }
 
+static json_t *seconds_or_null(uint32_t s)
+{
+	return s != 0 ? json_integer((json_int_t)s) : json_null();
+}
+
 static json_t *result_json(const struct pub_result *r)
 {
 	char hresult[HRESULT_TEXT_MAX];
 
-	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o}",
-			 "domain", name_or_null(&r->domain), "zone", name_or_null(&r->zone), "view",
-			 r->view, "owner", name_or_null(&r->owner), "server",
-			 text_or_null(r->server), "address", addr_or_null(&r->addr), "changes",
-			 changes_json(r), "state", pub_state_name(r->state), "rcode",
-			 r->has_rcode ? json_string(dns_rcode_name(r->rcode)) : json_null(),
-			 "hresult", hresult_format(r->hresult, hresult), "ttl",
-			 r->ttl_s != 0 ? json_integer((json_int_t)r->ttl_s) : json_null(), "proof",
-			 proof_json(r), "hint", text_or_null(r->hint), "findings",
-			 findings_json(r));
+	return json_pack(
+		"{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o}",
+		"domain", name_or_null(&r->domain), "zone", name_or_null(&r->zone), "view", r->view,
+		"owner", name_or_null(&r->owner), "server", text_or_null(r->server), "address",
+		addr_or_null(&r->addr), "changes", changes_json(r), "state",
+		pub_state_name(r->state), "rcode",
+		r->has_rcode ? json_string(dns_rcode_name(r->rcode)) : json_null(), "hresult",
+		hresult_format(r->hresult, hresult), "ttl", seconds_or_null(r->ttl_s),
+		"negative_ttl", seconds_or_null(r->negative_ttl_s), "proof", proof_json(r), "hint",
+		text_or_null(r->hint), "findings", findings_json(r));
 }
 
 json_t *pub_report_json(const struct pub_result *results, size_t n)
@@ -277,6 +282,19 @@ static int findings_text(const json_t *d, struct buf *out)
 	return err;
 }
 
+static int negative_text(const json_t *d, struct buf *out)
+{
+	json_int_t s = json_integer_value(json_object_get(d, "negative_ttl"));
+
+	if (s <= 0)
+		return ERR_OK;
+	return buf_printf(
+		out,
+		"  a resolver that was asked earlier may say for %lld s more that there is "
+		"no record (SOA minimum)\n",
+		(long long)s);
+}
+
 int pub_report_text(const json_t *report, bool colour, struct buf *out)
 {
 	json_t *d;
@@ -293,6 +311,8 @@ int pub_report_text(const json_t *report, bool colour, struct buf *out)
 			err = proof_text(d, colour, out);
 		if (err == ERR_OK)
 			err = findings_text(d, out);
+		if (err == ERR_OK)
+			err = negative_text(d, out);
 	}
 	return err;
 }

@@ -53,6 +53,9 @@ struct pub_result {
 	char hint[PUB_HINT_MAX]; /* one sentence and the next step; "" where all is well */
 	bool would_empty;        /* a drain was blocked: no other record is in the set */
 	uint32_t ttl_s;          /* of the set as shown last; 0: empty set */
+	/** The set was empty, and records are added: for so long resolvers that were asked before
+	 * may go on saying that there is none (RFC 2308). 0: not so. */
+	uint32_t negative_ttl_s;
 	const struct pub_change *changes;
 	size_t n_changes;
 	const struct pub_proof *proof;

@@ -170,7 +170,6 @@ static void take_soa(struct pub_zone_op *z, const struct dns_soa *soa)
 {
 	z->zone->mname = soa->mname;
 	z->zone->serial = soa->serial;
-	z->zone->negative_ttl_s = soa->minimum;
 }
 
 static void zone_found(struct pub_zone_op *z)

@@ -32,7 +32,6 @@ struct pub_zone {
 	bool aliased;          /* the owner is not _vlmcs._tcp.D: a CNAME led here */
 	struct dns_name mname;
 	uint32_t serial;
-	uint32_t negative_ttl_s;      /* SOA minimum: how long "no such record" is remembered */
 	struct dns_name primary_name; /* not set where the primary is known by address only */
 	struct addr primary[PUB_PRIMARY_MAX];
 	size_t n_primary;

@@ -222,6 +222,22 @@ def test_Z15_negative_answer_in_a_resolver_is_explained(site):
     assert any("may stay unseen for 60 s" in s["detail"] for s in r.json["steps"]), r  # the zone's SOA minimum
 
 
+def test_Z15_first_publish_tells_how_long_resolvers_may_not_know(site):
+    # RFC 2308: the smaller one of the SOA's minimum (60) and its TTL, which is that of the zone
+    site.ttl = 45
+    site.start(secondary=False)
+    assert site.one("publish", "--dry-run", state="planned")["negative_ttl"] == 45
+    r = site.kb("publish", "-c", site.config())
+    assert r.code == 0 and "may say for 45 s more that there is no record" in r.out, r
+    assert site.one(state="unchanged")["negative_ttl"] is None
+    site.one("withdraw", state="proven")
+    assert site.one(state="proven", domain=f", server: '{site.first}'")["negative_ttl"] == 45
+    # where another record was there, no resolver has learned that there is none
+    site.one("withdraw", state="proven")
+    site.primary.update(CORP, ("add", SRV, 300, "SRV", f"0 0 1688 other.{CORP}."), key=site.key)
+    assert site.one(state="proven")["negative_ttl"] is None
+
+
 def test_Z17_broken_zones_hold_up_no_other(site):
     """A zone nobody serves, one whose primary is dead, one frozen: each fails by itself, the others finish."""
     grant = "update-policy { grant corp-update name _vlmcs._tcp.%s. SRV; };"

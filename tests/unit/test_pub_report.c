@@ -96,7 +96,8 @@ static void t_json(void **state)
 		"old.corp.example\",\"host\":null},"
 		"{\"op\":\"add\",\"rr\":\"_vlmcs._tcp.corp.example 3600 IN SRV 0 10 1688 "
 		"kms1.corp.example\",\"host\":\"local\"}],\"state\":\"lagging\","
-		"\"rcode\":\"NOERROR\",\"hresult\":\"0x8007251D\",\"ttl\":3600,\"proof\":["
+		"\"rcode\":\"NOERROR\",\"hresult\":\"0x8007251D\",\"ttl\":3600,\"negative_ttl\":"
+		"null,\"proof\":["
 		"{\"server\":\"ns1.corp.example\",\"address\":\"192.0.2.53:53\","
 		"\"serial\":4294967295,\"state\":\"ok\",\"primary\":true,\"error\":null},"
 		"{\"server\":\"ns2.corp.example\",\"address\":null,\"serial\":null,"
@@ -137,6 +138,15 @@ static void t_text(void **state)
 			    "  info: aliased: a CNAME leads to x; nothing to do if that is meant; "
 			    "updates must go to the zone of the target\n"
 			    "  ns2 lags\n");
+	json_decref(report);
+	r.negative_ttl_s = 900;
+	report = pub_report_json(&r, 1);
+	buf_clear(&out);
+	assert_int_equal(pub_report_text(report, false, &out), 0);
+	assert_int_equal(buf_append(&out, "", 1), 0);
+	assert_non_null(strstr((const char *)out.data,
+			       "\n  a resolver that was asked earlier may say for 900 s more that "
+			       "there is no record (SOA minimum)\n"));
 	buf_clear(&out);
 	assert_int_equal(pub_report_text(report, true, &out), 0);
 	assert_non_null(memmem(out.data, out.len, "\033[", 2));

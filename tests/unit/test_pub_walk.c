@@ -235,6 +235,30 @@ static void t_read_set(void **state)
 	assert_int_equal(r.kind, PUB_READ_SET);
 	assert_int_equal(r.n_seen, 0);
 	assert_int_equal(r.ttl_s, 0);
+	assert_int_equal(r.negative_ttl_s, 0);
+	pub_read_done(&r);
+}
+
+/* Z15, RFC 2308 §5: the smaller of the two. */
+static void t_Z15_how_long_a_no_is_remembered(void **state)
+{
+	static const uint32_t cases[][3] = { { 60, 300, 60 }, { 300, 60, 60 }, { 0, 60, 0 } };
+	struct pub_read r;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		begin(FAKE_AA | (i == 0 ? DNS_RCODE_NXDOMAIN : 0), OWNER, DNS_TYPE_SRV);
+		fake_reply_soa(&reply, DNS_AUTHORITY, "corp.example", cases[i][0],
+			       "ns1.corp.example", 7, cases[i][1]);
+		r = take_read();
+		assert_int_equal(r.negative_ttl_s, cases[i][2]);
+		pub_read_done(&r);
+	}
+	begin(FAKE_AA, OWNER, DNS_TYPE_SRV);
+	fake_reply_srv(&reply, DNS_ANSWER, OWNER, 60, 0, 0, 1688, "a.example");
+	fake_reply_soa(&reply, DNS_AUTHORITY, "corp.example", 60, "ns1.corp.example", 7, 300);
+	r = take_read();
+	assert_int_equal(r.negative_ttl_s, 0);
 	pub_read_done(&r);
 }
 
@@ -309,6 +333,7 @@ int main(void)
 		cmocka_unit_test(t_U02_referral_names_the_child),
 		cmocka_unit_test(t_Z04_authority_is_needed_of_a_server),
 		cmocka_unit_test(t_read_set),
+		cmocka_unit_test(t_Z15_how_long_a_no_is_remembered),
 		cmocka_unit_test(t_read_what_is_no_set),
 		cmocka_unit_test(t_U26_read_is_bounded),
 	};
