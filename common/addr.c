@@ -124,6 +124,14 @@ bool addr_same_host(const struct addr *a, const struct addr *b)
 	return n == 0 || memcmp(pa, pb, n) == 0;
 }
 
+bool addr_same_peer(const struct addr *a, const struct addr *b)
+{
+	if (a->u.sa.sa_family != AF_INET6 || b->u.sa.sa_family != AF_INET6)
+		return addr_same_host(a, b);
+	return a->u.in6.sin6_scope_id == b->u.in6.sin6_scope_id &&
+	       memcmp(&a->u.in6.sin6_addr, &b->u.in6.sin6_addr, 8) == 0;
+}
+
 bool addr_equal(const struct addr *a, const struct addr *b)
 {
 	return addr_same_host(a, b) && addr_port(a) == addr_port(b);

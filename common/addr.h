@@ -35,6 +35,9 @@ int addr_from_sockaddr(struct addr *ret, const struct sockaddr *sa);
 socklen_t addr_len(const struct addr *a);
 bool addr_equal(const struct addr *a, const struct addr *b); /* with port */
 bool addr_same_host(const struct addr *a, const struct addr *b);
+/** Whom limits treat as one peer: one IPv4 address, or one IPv6 network of 64 bits (and scope),
+ * since whoever has one address of it has them all. */
+bool addr_same_peer(const struct addr *a, const struct addr *b);
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_any(const struct addr *a);
 /** RFC 1918, ULA or link-local. */

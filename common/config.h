@@ -173,6 +173,7 @@ struct config_limits {
 	uint32_t connections;
 	uint32_t per_address;
 	uint32_t idle_ms;
+	uint32_t request_ms;
 };
 
 struct config_log {

@@ -313,6 +313,10 @@ static const struct cfg_item limits_items[] = {
 	{ "idle", CFG_DURATION, FIELD(config_limits, idle_ms), .unit = MS, .min = 100,
 	  .max = DAY_MS, .def = "30s",
 	  .doc = "A client that sends nothing for this time is disconnected." },
+	{ "request", CFG_DURATION, FIELD(config_limits, request_ms), .unit = MS, .min = 100,
+	  .max = DAY_MS, .def = "10s",
+	  .doc = "Time from connecting to the bind, and from the first byte of a request to its "
+		 "last." },
 	{ 0 },
 };
 static const struct cfg_schema limits = SCHEMA(config_limits, limits_items);

@@ -15,6 +15,16 @@
 
 const struct log_ctx daemon_log = { .module = "daemon" };
 
+struct kms_limits daemon_limits(const struct config *cfg)
+{
+	return (struct kms_limits){
+		.conns = cfg->limits.connections,
+		.per_address = cfg->limits.per_address,
+		.idle_ms = cfg->limits.idle_ms,
+		.request_ms = cfg->limits.request_ms,
+	};
+}
+
 uint16_t daemon_local_port(const struct daemon *d)
 {
 	if (d->service != NULL && kms_service_n_listen(d->service) > 0)
@@ -149,9 +159,7 @@ static int open_service(struct daemon *d, const struct addr *listen, size_t n_li
 		.n_listen = n_listen,
 		.allow = c->service.allow,
 		.n_allow = c->service.n_allow,
-		.max_conns = c->limits.connections,
-		.max_per_address = c->limits.per_address,
-		.idle_ms = c->limits.idle_ms,
+		.limits = daemon_limits(c),
 		.lab_key_file = c->lab.key_file,
 		.activation_min = c->lab.activation_interval_min,
 		.renewal_min = c->lab.renewal_interval_min,

@@ -40,6 +40,7 @@ static int prepare(struct daemon *d, struct config **ret_cfg, struct keys *ret_k
 static void apply(struct daemon *d, struct config *cfg, struct keys *keys,
 		  struct pub_targets *targets)
 {
+	struct kms_limits limits = daemon_limits(cfg);
 	struct config *old = d->cfg;
 
 	config_need_restart(old, cfg, on_restart_needed, NULL);
@@ -47,8 +48,7 @@ static void apply(struct daemon *d, struct config *cfg, struct keys *keys,
 	env_configure(&d->env, cfg);
 	if (d->service != NULL)
 		(void)kms_service_set_rules(d->service, cfg->service.allow, cfg->service.n_allow,
-					    cfg->limits.connections, cfg->limits.per_address,
-					    cfg->limits.idle_ms);
+					    &limits);
 	(void)pub_engine_set_targets(d->engine, targets, cfg->publish.refresh_ms,
 				     cfg->publish.on_stop == CONFIG_ON_STOP_WITHDRAW);
 	keys_done(&d->keys);

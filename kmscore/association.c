@@ -34,6 +34,16 @@ const struct kms_call *kms_assoc_call(const struct kms_assoc *a)
 	return a->call_ready ? &a->call : NULL;
 }
 
+bool kms_assoc_is_bound(const struct kms_assoc *a)
+{
+	return a->bound;
+}
+
+uint32_t kms_assoc_half_call(const struct kms_assoc *a)
+{
+	return a->call_open ? a->n_calls : 0;
+}
+
 static bool ctx_known(const struct kms_assoc *a, uint16_t id)
 {
 	for (unsigned i = 0; i < a->n_ctx; i++)
@@ -277,6 +287,8 @@ static int on_request(struct kms_assoc *a, const struct pdu *p)
 		a->call.be = p->h.be;
 		a->opnum = rq.opnum;
 		a->n_frags = 0;
+		if (++a->n_calls == 0)
+			a->n_calls = 1;
 		buf_clear(&a->stub);
 	}
 	a->n_frags++;

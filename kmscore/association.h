@@ -57,6 +57,7 @@ struct kms_assoc {
 	uint16_t max_xmit; /* what the client takes */
 	uint16_t opnum;
 	uint16_t n_frags;
+	uint32_t n_calls; /* begun so far; wraps */
 	uint32_t group;
 	struct kms_call call;
 	struct buf stub;
@@ -73,6 +74,11 @@ void kms_assoc_done(struct kms_assoc *a);
  */
 enum kms_assoc_event kms_assoc_feed(struct kms_assoc *a, const uint8_t *data, size_t len,
 				    size_t *ret_used, struct buf *out, struct err_info *info);
+/** Has a bind been accepted? */
+bool kms_assoc_is_bound(const struct kms_assoc *a);
+/** The number of a request that has begun and is not complete; 0: there is none. Another one has
+ * another number. */
+uint32_t kms_assoc_half_call(const struct kms_assoc *a);
 /** The call that waits, or NULL. */
 const struct kms_call *kms_assoc_call(const struct kms_assoc *a);
 /** Answer it: a response in fragments the client can take, or a fault. @return 0, or why @p out

@@ -7,7 +7,7 @@ bool log_limit_pass(struct log_limit *l, const struct addr *peer, uint64_t mono_
 
 	if (ret_held != NULL)
 		*ret_held = 0;
-	for (i = 0; i < l->n && !addr_same_host(&l->e[i].addr, peer); i++)
+	for (i = 0; i < l->n && !addr_same_peer(&l->e[i].addr, peer); i++)
 		if (l->e[i].logged_ms < l->e[oldest].logged_ms)
 			oldest = i;
 	if (i < l->n) {

@@ -1,6 +1,7 @@
 /**
- * What peers can make us log, held down: one line for each address and minute. Bounded: of more
- * addresses than the table holds, the one that was quiet longest is forgotten. Pure.
+ * What peers can make us log, held down: one line for each address (/64 of IPv6) and minute.
+ * Bounded: of more addresses than the table holds, the one that was quiet longest is forgotten.
+ * Pure.
  */
 #ifndef KMSBEACON_KMSCORE_LOG_LIMIT_H
 #define KMSBEACON_KMSCORE_LOG_LIMIT_H

@@ -14,12 +14,19 @@
 #define OUT_MAX    (1u << 18) /* more than the answers to one read of the socket can be */
 #define UNSENT_MAX (1u << 18) /* of a client that asks and does not read */
 
+/** One connection. */
+struct session {
+	struct kms_assoc a;
+	uint32_t half_call; /* the request that the deadline is for; 0: none */
+	bool half_pdu;      /* the deadline is for a PDU whose end is missing */
+};
+
 struct kms_service {
 	struct net *net;
 	struct listener *listener;
 	enum kms_mode mode;
 	struct cidr *allow;
-	uint32_t idle_ms;
+	struct kms_limits limits; /* without zeros */
 	uint32_t next_group;
 	uint64_t bad_calls; /* requests that were answered with a fault */
 	uint64_t refused;
@@ -87,23 +94,43 @@ static void end_association(struct kms_service *s, struct conn *c, const struct 
 	log_warning(&s->log, "rpc.ended", "client=%s text=%s", who, text);
 }
 
+/**
+ * What is half sent has to be complete by a time that further bytes, or further fragments, do not
+ * move; so has the bind. Only between requests the idle time runs. @p moved: PDUs were completed.
+ */
+static void set_deadline(const struct kms_service *s, struct session *e, struct conn *c, bool moved,
+			 bool half_pdu)
+{
+	uint32_t half_call = kms_assoc_half_call(&e->a);
+	bool same = half_call != 0 ? half_call == e->half_call : e->half_pdu && half_pdu && !moved;
+
+	e->half_call = half_call;
+	e->half_pdu = half_pdu;
+	if (same || !kms_assoc_is_bound(&e->a))
+		return;
+	if (half_call != 0 || half_pdu)
+		conn_set_deadline(c, s->limits.request_ms);
+	else
+		conn_set_deadline(c, s->limits.idle_ms);
+}
+
 static size_t on_data(struct conn *c, void *ctx, const uint8_t *data, size_t len)
 {
 	struct kms_service *s = ctx;
-	struct kms_assoc *a = conn_data(c);
+	struct session *e = conn_data(c);
 	struct err_info info = { "" };
 	enum kms_assoc_event ev;
 	size_t total = 0, used;
 	int err;
 
-	if (a == NULL)
+	if (e == NULL)
 		return len; /* no memory for it: it is being closed */
 	for (;;) {
-		ev = kms_assoc_feed(a, data + total, len - total, &used, &s->out, &info);
+		ev = kms_assoc_feed(&e->a, data + total, len - total, &used, &s->out, &info);
 		total += used;
 		if (ev != KMS_ASSOC_CALL)
 			break;
-		err = answer_call(s, a, conn_peer(c));
+		err = answer_call(s, &e->a, conn_peer(c));
 		if (err != 0) {
 			(void)err_set(&info, err, "a request could not be answered: %s",
 				      err_text(err));
@@ -118,42 +145,40 @@ static size_t on_data(struct conn *c, void *ctx, const uint8_t *data, size_t len
 		end_association(s, c, &info);
 		return len;
 	}
-	if (total > 0)
-		conn_set_deadline(c, s->idle_ms);
+	set_deadline(s, e, c, total > 0, total < len);
 	return total;
 }
 
 static void on_conn_open(struct conn *c, void *ctx)
 {
 	struct kms_service *s = ctx;
-	struct kms_assoc *a = malloc(sizeof(*a));
+	struct session *e = calloc(1, sizeof(*e));
 
-	conn_set_data(c, a);
-	if (a == NULL) {
+	conn_set_data(c, e);
+	if (e == NULL) {
 		conn_close(c);
 		return;
 	}
 	if (++s->next_group == 0)
 		s->next_group = 1;
-	kms_assoc_init(a, s->next_group, addr_port(listener_addr(s->listener, 0)));
-	/* A deadline of our own, moved by complete PDUs only: a client that drips bytes does not
-	 * hold a connection by that. */
-	conn_set_deadline(c, s->idle_ms);
+	kms_assoc_init(&e->a, s->next_group, addr_port(listener_addr(s->listener, 0)));
+	/* A deadline of our own: a client that drips bytes does not hold a connection by that. */
+	conn_set_deadline(c, s->limits.request_ms);
 }
 
 static void on_conn_closed(struct conn *c, void *ctx, int err)
 {
 	struct kms_service *s = ctx;
-	struct kms_assoc *a = conn_data(c);
+	struct session *e = conn_data(c);
 	char who[ADDR_TEXT_MAX];
 
 	if (log_enabled(LOG_DEBUG)) {
 		addr_format(conn_peer(c), who);
 		log_debug(&s->log, "conn.closed", "client=%s why=%s", who, err_name(err));
 	}
-	if (a != NULL)
-		kms_assoc_done(a);
-	free(a);
+	if (e != NULL)
+		kms_assoc_done(&e->a);
+	free(e);
 }
 
 static void on_refused(void *ctx, const struct addr *peer, int why)
@@ -235,17 +260,26 @@ static int start_listener(struct kms_service *s, const struct kms_service_params
 		.n_listen = p->n_listen,
 		.allow = s->allow,
 		.n_allow = p->n_allow,
-		.max_conns = p->max_conns > 0 ? p->max_conns : KMS_CONNS_DEFAULT,
-		.max_per_address =
-			p->max_per_address > 0 ? p->max_per_address : KMS_PER_ADDRESS_DEFAULT,
+		.max_conns = s->limits.conns,
+		.max_per_address = s->limits.per_address,
 		.max_in = RPC_FRAG_MAX,
 		.max_out = UNSENT_MAX,
-		.idle_ms = s->idle_ms,
+		.idle_ms = s->limits.idle_ms,
 		.ops = &conn_ops,
 		.ctx = s,
 	};
 
 	return listener_new(s->net, &lp, &s->listener, info);
+}
+
+static struct kms_limits with_defaults(const struct kms_limits *l)
+{
+	return (struct kms_limits){
+		.conns = l->conns > 0 ? l->conns : KMS_CONNS_DEFAULT,
+		.per_address = l->per_address > 0 ? l->per_address : KMS_PER_ADDRESS_DEFAULT,
+		.idle_ms = l->idle_ms > 0 ? l->idle_ms : KMS_IDLE_DEFAULT_MS,
+		.request_ms = l->request_ms > 0 ? l->request_ms : KMS_REQUEST_DEFAULT_MS,
+	};
 }
 
 static void service_destroy(struct kms_service *s)
@@ -290,7 +324,7 @@ int kms_service_new(struct net *net, const struct kms_service_params *p, struct 
 	s->net = net;
 	s->mode = p->mode;
 	s->log.module = "kms";
-	s->idle_ms = p->idle_ms > 0 ? p->idle_ms : KMS_IDLE_DEFAULT_MS;
+	s->limits = with_defaults(&p->limits);
 	s->next_group = rng_u32(net->rng);
 	buf_init(&s->out, OUT_MAX);
 	s->allow = copy_rules(p->allow, p->n_allow);
@@ -342,7 +376,7 @@ const struct addr *kms_service_addr(const struct kms_service *s, size_t i)
 }
 
 int kms_service_set_rules(struct kms_service *s, const struct cidr *allow, size_t n_allow,
-			  size_t max_conns, size_t max_per_address, uint32_t idle_ms)
+			  const struct kms_limits *limits)
 {
 	struct cidr *copy;
 
@@ -351,10 +385,9 @@ int kms_service_set_rules(struct kms_service *s, const struct cidr *allow, size_
 	copy = copy_rules(allow, n_allow);
 	if (copy == NULL)
 		return ERR_NOMEM;
-	s->idle_ms = idle_ms > 0 ? idle_ms : KMS_IDLE_DEFAULT_MS;
-	listener_set_rules(
-		s->listener, copy, n_allow, max_conns > 0 ? max_conns : KMS_CONNS_DEFAULT,
-		max_per_address > 0 ? max_per_address : KMS_PER_ADDRESS_DEFAULT, s->idle_ms);
+	s->limits = with_defaults(limits);
+	listener_set_rules(s->listener, copy, n_allow, s->limits.conns, s->limits.per_address,
+			   s->limits.idle_ms);
 	free(s->allow);
 	s->allow = copy;
 	return 0;

@@ -21,6 +21,16 @@
 
 enum kms_mode { KMS_MODE_OFF, KMS_MODE_LAB, KMS_MODE_RELAY };
 
+/** What clients may take. A member that is 0 gets its default. */
+struct kms_limits {
+	size_t conns;
+	size_t per_address;  /* one /64 of IPv6 counts as one address */
+	uint32_t idle_ms;    /* a client without a request under way */
+	uint32_t request_ms; /* from connecting to the bind; from the first byte of a PDU or the
+				first fragment of a request to its last. Never moved by further
+				bytes. */
+};
+
 /** All pointers are borrowed during the call only. */
 struct kms_service_params {
 	enum kms_mode mode;
@@ -28,9 +38,7 @@ struct kms_service_params {
 	size_t n_listen;
 	const struct cidr *allow; /* empty: everyone */
 	size_t n_allow;
-	size_t max_conns;       /* 0: KMS_CONNS_DEFAULT */
-	size_t max_per_address; /* 0: KMS_PER_ADDRESS_DEFAULT */
-	uint32_t idle_ms;       /* 0: KMS_IDLE_DEFAULT_MS */
+	struct kms_limits limits;
 	/* mode lab */
 	const char *lab_key_file;
 	uint32_t activation_min; /* minutes, handed to clients; 0: the default of kms.h */
@@ -40,6 +48,7 @@ struct kms_service_params {
 #define KMS_CONNS_DEFAULT       20000
 #define KMS_PER_ADDRESS_DEFAULT 200
 #define KMS_IDLE_DEFAULT_MS     30000u
+#define KMS_REQUEST_DEFAULT_MS  10000u
 #define KMS_ALLOW_MAX           1024
 
 struct kms_service_status {
@@ -74,7 +83,7 @@ size_t kms_service_n_listen(const struct kms_service *s);
 const struct addr *kms_service_addr(const struct kms_service *s, size_t i);
 /** Reload: @p allow is copied. @return 0 or ERR_LIMIT, ERR_NOMEM (then nothing has changed). */
 int kms_service_set_rules(struct kms_service *s, const struct cidr *allow, size_t n_allow,
-			  size_t max_conns, size_t max_per_address, uint32_t idle_ms);
+			  const struct kms_limits *limits);
 /** Not const: clients whose 30 days are over leave the tables first. */
 void kms_service_status(struct kms_service *s, struct kms_service_status *ret);
 /** The latest events, oldest first; borrowed, valid for the service's life. */

@@ -12,14 +12,14 @@ struct peer_entry {
 	struct addr addr;
 };
 
-/** Multiply and fold, as wyhash does: each half of the address meets one secret. */
+/** Multiply and fold, as wyhash does. */
 static size_t bucket_of(const struct peer_count *p, const struct addr *a)
 {
 	uint64_t part[2] = { 0, 0 };
 	__uint128_t m;
 
 	if (a->u.sa.sa_family == AF_INET6)
-		memcpy(part, &a->u.in6.sin6_addr, sizeof(part));
+		memcpy(part, &a->u.in6.sin6_addr, sizeof(part[0])); /* its /64: addr_same_peer() */
 	else
 		memcpy(part, &a->u.in.sin_addr, sizeof(a->u.in.sin_addr));
 	m = (__uint128_t)(part[0] ^ p->seed[0]) * (part[1] ^ p->seed[1]);
@@ -46,7 +46,7 @@ int peer_count_add(struct peer_count *p, const struct addr *a, size_t max, struc
 	size_t b = bucket_of(p, a);
 	struct peer_entry *e = p->buckets[b];
 
-	while (e != NULL && !addr_same_host(&e->addr, a))
+	while (e != NULL && !addr_same_peer(&e->addr, a))
 		e = e->next;
 	if ((e != NULL ? e->count : 0) >= max)
 		return ERR_LIMIT;

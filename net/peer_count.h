@@ -1,6 +1,6 @@
 /**
- * How many connections each client address has: a hash table with one entry for each address that
- * has any, so it is bounded by the connections themselves. Pure.
+ * How many connections each client address has (each /64 of IPv6, addr_same_peer()): a hash table
+ * with one entry for each that has any, so it is bounded by the connections themselves. Pure.
  *
  * The hash is keyed at random: who chooses addresses, as anybody can within an IPv6 network, cannot
  * choose collisions.

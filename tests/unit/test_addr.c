@@ -113,6 +113,33 @@ static void t_sockaddr(void **state)
 	assert_false(addr_same_host(&a, &b));
 }
 
+static void t_same_peer(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} rows[] = {
+		{ "192.0.2.1", "192.0.2.1", true },
+		{ "192.0.2.1", "192.0.2.2", false },
+		{ "2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true },
+		{ "2001:db8:0:1::1", "2001:db8::1", false },
+		{ "fe80::1%4", "fe80::2%4", true },
+		{ "fe80::1%4", "fe80::1%5", false },
+		{ "192.0.2.1", "2001:db8::1", false },
+		{ "::1", "127.0.0.1", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct addr a, b;
+
+		assert_int_equal(addr_parse(rows[i].a, 1, &a), 0);
+		assert_int_equal(addr_parse(rows[i].b, 2, &b), 0);
+		assert_int_equal(addr_same_peer(&a, &b), rows[i].same);
+		assert_int_equal(addr_same_peer(&b, &a), rows[i].same);
+	}
+}
+
 static void t_kinds(void **state)
 {
 	static const struct {
@@ -225,9 +252,13 @@ static void t_cidr(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(t_parse_and_format), cmocka_unit_test(t_unset_is_harmless),
-		cmocka_unit_test(t_sockaddr),         cmocka_unit_test(t_kinds),
-		cmocka_unit_test(t_hostport),         cmocka_unit_test(t_cidr),
+		cmocka_unit_test(t_parse_and_format),
+		cmocka_unit_test(t_unset_is_harmless),
+		cmocka_unit_test(t_sockaddr),
+		cmocka_unit_test(t_same_peer),
+		cmocka_unit_test(t_kinds),
+		cmocka_unit_test(t_hostport),
+		cmocka_unit_test(t_cidr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

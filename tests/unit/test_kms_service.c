@@ -60,7 +60,7 @@ static void setup_files(struct fixture *f)
 	f->p.listen = &f->listen;
 	f->p.n_listen = 1;
 	f->p.lab_key_file = f->files.key_file;
-	f->p.idle_ms = 5000;
+	f->p.limits.idle_ms = 5000;
 	log_set_tap(on_line, f);
 }
 
@@ -329,44 +329,124 @@ static void t_malformed_input_ends_with_a_sentence(void **state)
 	}
 }
 
+/* What a client sends piece by piece, one every 5 ms. */
 struct drip {
 	uv_timer_t timer;
 	struct fixture *f;
-	const uint8_t *next;
-	size_t left;
+	const struct bytes *pieces;
+	size_t n, next;
 };
 
 static void on_drip(uv_timer_t *t)
 {
 	struct drip *d = t->data;
 
-	if (d->f->raw_done || d->left == 0) {
+	if (d->f->raw_done || d->next == d->n) {
 		uv_timer_stop(t);
 		return;
 	}
-	tcp_stream_write(&d->f->raw, d->next++, 1);
-	d->left--;
+	tcp_stream_write(&d->f->raw, d->pieces[d->next].b, d->pieces[d->next].len);
+	d->next++;
 }
 
-/* A byte now and then does not hold a connection. R04 */
-static void t_slow_client_is_closed(void **state)
+/** A service with a long idle time and 60 ms for a request, and a connection to it. */
+static void setup_impatient(struct fixture *f)
 {
-	struct bytes bind = vec(VEC_BIND3);
-	struct fixture f;
-	struct drip d = { .f = &f, .next = bind.b, .left = bind.len };
+	setup_files(f);
+	f->p.limits.idle_ms = 30000;
+	f->p.limits.request_ms = 60;
+	assert_int_equal(kms_service_new(&f->t.net, &f->p, &f->s, &(struct err_info){ "" }), 0);
+	f->listen = *kms_service_addr(f->s, 0);
+	raw_connect(f);
+}
 
-	(void)state;
-	setup_files(&f);
-	f.p.idle_ms = 60;
-	assert_int_equal(kms_service_new(&f.t.net, &f.p, &f.s, &(struct err_info){ "" }), 0);
-	f.listen = *kms_service_addr(f.s, 0);
-	raw_connect(&f);
-	assert_int_equal(uv_timer_init(&f.t.loop, &d.timer), 0);
+/** @return how many pieces were sent before the service closed. */
+static size_t drip_until_closed(struct fixture *f, const struct bytes *pieces, size_t n)
+{
+	struct drip d = { .f = f, .pieces = pieces, .n = n };
+
+	assert_int_equal(uv_timer_init(&f->t.loop, &d.timer), 0);
 	d.timer.data = &d;
 	assert_int_equal(uv_timer_start(&d.timer, on_drip, 5, 5), 0);
-	test_net_run_until(&f.t, &f.raw_done);
-	assert_true(d.left > 0);
+	test_net_run_until(&f->t, &f->raw_done);
 	uv_close((uv_handle_t *)&d.timer, NULL);
+	(void)uv_run(&f->t.loop, UV_RUN_NOWAIT); /* it closes: d is on our stack */
+	return d.next;
+}
+
+/* A byte now and then does not hold a connection: neither before the bind nor after it. */
+static void t_R04_dripping_bytes(void **state)
+{
+	static const char *const what[] = { VEC_BIND3, VEC_ALTER };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct bytes bind = vec(VEC_BIND3), all = vec(what[i]), *each;
+		struct fixture f;
+
+		setup_impatient(&f);
+		if (i == 1)
+			raw_send(&f, bind.b, bind.len, 108);
+		each = calloc(all.len, sizeof(*each));
+		assert_non_null(each);
+		for (size_t k = 0; k < all.len; k++) {
+			each[k].b[0] = all.b[k];
+			each[k].len = 1;
+		}
+		assert_true(drip_until_closed(&f, each, all.len) < all.len);
+		free(each);
+		teardown(&f);
+	}
+}
+
+/* Nor do whole fragments of a request that never ends. */
+static void t_R04_dripping_fragments(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3), *each = calloc(200, sizeof(*each));
+	struct fixture f;
+
+	(void)state;
+	assert_non_null(each);
+	for (size_t k = 0; k < 200; k++) {
+		each[k] = vec("05000000 10000000 2000 0000 03000000 08000000 0000 0000 00000000 "
+			      "00000000");
+		each[k].b[3] = k == 0 ? RPC_FLAG_FIRST : 0;
+	}
+	setup_impatient(&f);
+	raw_send(&f, bind.b, bind.len, 108);
+	assert_in_range(drip_until_closed(&f, each, 200), 2, 199);
+	assert_null(strstr(f.line, "rpc.ended")); /* it was the time, not the number */
+	free(each);
+	teardown(&f);
+}
+
+/* Who only connects is gone when the time for a bind is over; who has bound may idle. */
+static void t_R04_mute_clients(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3), alter = vec(VEC_ALTER), *each;
+	struct fixture f;
+
+	(void)state;
+	setup_impatient(&f);
+	test_net_run_until(&f.t, &f.raw_done);
+	assert_int_equal(f.raw_err, ERR_CLOSED);
+	teardown(&f);
+
+	/* 40 whole PDUs, 200 ms in all, each complete at once: nothing of it is late. */
+	each = calloc(40, sizeof(*each));
+	assert_non_null(each);
+	for (size_t k = 0; k < 40; k++)
+		each[k] = alter;
+	setup_impatient(&f);
+	assert_int_equal(
+		kms_service_set_rules(f.s, NULL, 0,
+				      &(struct kms_limits){ .idle_ms = 400, .request_ms = 60 }),
+		0);
+	raw_send(&f, bind.b, bind.len, 108);
+	f.got.len = 0;
+	assert_int_equal(drip_until_closed(&f, each, 40), 40);
+	assert_int_equal(f.got.len, 40 * 56); /* all answered, then idle */
+	free(each);
 	teardown(&f);
 }
 
@@ -399,10 +479,11 @@ static void t_busy_client_stays(void **state)
 
 	(void)state;
 	setup_files(&f);
-	f.p.idle_ms = 30000;
+	f.p.limits.idle_ms = 30000;
 	assert_int_equal(kms_service_new(&f.t.net, &f.p, &f.s, &(struct err_info){ "" }), 0);
 	f.listen = *kms_service_addr(f.s, 0);
-	assert_int_equal(kms_service_set_rules(f.s, NULL, 0, 0, 0, 600), 0);
+	assert_int_equal(
+		kms_service_set_rules(f.s, NULL, 0, &(struct kms_limits){ .idle_ms = 600 }), 0);
 	raw_connect(&f);
 	raw_send(&f, bind.b, bind.len, 108);
 	y.f = &f;
@@ -419,6 +500,7 @@ static void t_busy_client_stays(void **state)
 
 static void t_allow_and_limits(void **state)
 {
+	const struct kms_limits one = { .conns = 1, .per_address = 1, .idle_ms = 5000 };
 	struct cidr nobody, everybody;
 	struct fixture f;
 
@@ -439,10 +521,10 @@ static void t_allow_and_limits(void **state)
 	assert_int_equal(f.lines, 1); /* one line for an address and minute */
 	assert_int_equal(status(&f).refused, 2);
 	memset(&nobody, 0, sizeof(nobody)); /* it was copied */
-	assert_int_equal(kms_service_set_rules(f.s, &everybody, 1, 0, 0, 0), 0);
+	assert_int_equal(kms_service_set_rules(f.s, &everybody, 1, &(struct kms_limits){ 0 }), 0);
 	exchange(&f, (const uint8_t *)"x", 1);
 	assert_int_equal(f.r.err, 0);
-	assert_int_equal(kms_service_set_rules(f.s, &everybody, 1, 1, 1, 5000), 0);
+	assert_int_equal(kms_service_set_rules(f.s, &everybody, 1, &one), 0);
 	raw_connect(&f);
 	assert_int_equal(status(&f).connections, 1);
 	f.t.clock.mono_ms += 60000;
@@ -554,7 +636,9 @@ int main(void)
 		cmocka_unit_test(t_probe_says_up_and_counts_nothing),
 		cmocka_unit_test(t_bad_stub_is_a_fault),
 		cmocka_unit_test(t_malformed_input_ends_with_a_sentence),
-		cmocka_unit_test(t_slow_client_is_closed),
+		cmocka_unit_test(t_R04_dripping_bytes),
+		cmocka_unit_test(t_R04_dripping_fragments),
+		cmocka_unit_test(t_R04_mute_clients),
 		cmocka_unit_test(t_busy_client_stays),
 		cmocka_unit_test(t_allow_and_limits),
 		cmocka_unit_test(t_stop_keeps_what_is_open),

@@ -17,7 +17,7 @@ static void address(struct addr *a, uint32_t i)
 	uint8_t ip[16] = { 0x20, 0x01, 0x0d, 0xb8 };
 
 	for (size_t b = 0; b < 4; b++)
-		ip[12 + b] = (uint8_t)(i >> (8 * (3 - b)));
+		ip[4 + b] = ip[12 + b] = (uint8_t)(i >> (8 * (3 - b)));
 	if (i % 2 != 0)
 		addr_from_v6(a, ip, (uint16_t)i);
 	else
@@ -76,10 +76,41 @@ static void t_limit_of_zero_lets_nobody_in(void **state)
 	peer_count_done(&p);
 }
 
+/* Who has one address of an IPv6 network of 64 bits has them all. */
+static void t_R04_one_network_of_ipv6_is_one_peer(void **state)
+{
+	struct peer_entry *e[3] = { NULL };
+	uint8_t ip[16] = { 0x20, 1, 0x0d, 0xb8 };
+	struct peer_count p;
+	struct rng rng;
+	struct addr a;
+
+	(void)state;
+	rng_init_system(&rng);
+	assert_int_equal(peer_count_init(&p, &rng), 0);
+	for (uint8_t i = 0; i < 2; i++) {
+		ip[15] = ip[8] = i;
+		addr_from_v6(&a, ip, 1000);
+		assert_int_equal(peer_count_add(&p, &a, 2, &e[i]), 0);
+	}
+	assert_ptr_equal(e[0], e[1]);
+	ip[8] = 77;
+	addr_from_v6(&a, ip, 1000);
+	assert_int_equal(peer_count_add(&p, &a, 2, &e[2]), ERR_LIMIT);
+	ip[7] = 1; /* the network beside it */
+	addr_from_v6(&a, ip, 1000);
+	assert_int_equal(peer_count_add(&p, &a, 2, &e[2]), 0);
+	assert_int_equal(peer_count_addresses(&p), 2);
+	for (size_t i = 0; i < 3; i++)
+		peer_count_drop(&p, e[i]);
+	peer_count_done(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_many_addresses),
+		cmocka_unit_test(t_R04_one_network_of_ipv6_is_one_peer),
 		cmocka_unit_test(t_limit_of_zero_lets_nobody_in),
 	};
 
