@@ -37,6 +37,12 @@ static void one_closed(struct rsv_discover_impl *d)
 		deliver(d);
 }
 
+void rsv_d_keep(struct rsv_discover_impl *d, uint32_t seconds)
+{
+	if (seconds < d->r.keep_s)
+		d->r.keep_s = seconds;
+}
+
 bool rsv_d_child_done(struct rsv_discover_impl *d)
 {
 	if (d->state != RSV_D_CLOSING) {
@@ -215,6 +221,16 @@ static void use_set(struct rsv_discover_impl *d, struct rsv_set *set)
 
 static void next_domain(struct rsv_discover_impl *d, int last_err);
 
+/** For how long a resolver would say the same of the set again. */
+static uint32_t keep_of_set(const struct rsv_lookup_result *r)
+{
+	if (r->aa)
+		return 0;
+	if (r->err == 0)
+		return r->set.ttl;
+	return r->err == ERR_RCODE_NXDOMAIN || r->err == ERR_DNS_NODATA ? r->set.negative_ttl : 0;
+}
+
 static void on_set(struct rsv_lookup *l, struct rsv_lookup_result *r)
 {
 	struct rsv_discover_impl *d = l->owner;
@@ -224,6 +240,7 @@ static void on_set(struct rsv_lookup *l, struct rsv_lookup_result *r)
 		return;
 	dns_name_format(&d->r.domains[d->at_domain], domain);
 	rsv_d_explain_answer(d, domain, r);
+	rsv_d_keep(d, keep_of_set(r));
 	if (r->err == ERR_NOMEM) {
 		rsv_d_finish(d, ERR_NOMEM);
 	} else if (r->err != 0) {
@@ -386,6 +403,7 @@ static void take_params(struct rsv_discover_impl *d, const struct rsv_discover_p
 		d->p.total_ms = RSV_DISCOVER_TOTAL_MS;
 	take_domains(d, p);
 	d->r.profile = p->profile;
+	d->r.keep_s = UINT32_MAX;
 	d->r.probing = p->prober != NULL;
 }
 

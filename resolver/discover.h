@@ -95,6 +95,10 @@ struct rsv_discovery {
 	struct rsv_step *steps;
 	size_t n_steps;
 	struct rsv_queries queries;
+	/** Seconds in which the same questions get the same answers out of a resolver's cache: the
+	 * smallest TTL of what was used. 0: an authoritative server answered, or one failed;
+	 * UINT32_MAX: nothing was asked. */
+	uint32_t keep_s;
 };
 
 struct rsv_discover;

@@ -72,6 +72,8 @@ uint32_t rsv_d_manual_hresult(int err);
 /** A child ended: count it, and deliver when it was the last. @return false: closing, do nothing.
  */
 bool rsv_d_child_done(struct rsv_discover_impl *d);
+/** An answer was used that a resolver keeps for @p seconds. */
+void rsv_d_keep(struct rsv_discover_impl *d, uint32_t seconds);
 /** The host of d->try is the one. */
 void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr);
 /** It is not. @p err is why it has no address, or 0 where none of them is up. */

@@ -33,6 +33,7 @@ static void note_addresses(struct rsv_discover_impl *d, size_t cand,
 {
 	const struct dns_name *target = &d->r.cand[cand].rec.srv.target;
 
+	rsv_d_keep(d, r->err == 0 ? r->ttl : 0);
 	for (size_t i = 0; i < d->r.n_cand; i++) {
 		struct rsv_candidate *c = &d->r.cand[i];
 

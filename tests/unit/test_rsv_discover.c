@@ -38,6 +38,7 @@ struct fixture {
 	char addr[ADDR_TEXT_MAX];
 	enum rsv_source source;
 	size_t n_cand, n_queries, n_steps;
+	uint32_t keep_s;
 	char order[1024];
 	json_t *json;
 };
@@ -56,6 +57,7 @@ static void on_done(struct rsv_discover *d, const struct rsv_discovery *r)
 	f->n_cand = r->n_cand;
 	f->n_queries = r->queries.n;
 	f->n_steps = r->n_steps;
+	f->keep_s = r->keep_s;
 	if (r->has_selected) {
 		snprintf(f->target, sizeof(f->target), "%.40s:%u", r->selected.target,
 			 (unsigned)r->selected.port);
@@ -144,6 +146,13 @@ static void t_lowest_priority_first(void **state)
 	assert_int_equal(f.prober.started, 1);
 	assert_int_equal(f.n_queries, 3); /* SRV, AAAA, A: a client asks no more */
 	assert_true(f.n_steps >= 5);
+	assert_int_equal(f.keep_s, 60); /* of the addresses; the set's TTL is longer */
+	done(&f);
+
+	init(&f, corp, N(corp));
+	f.zone.not_authoritative = false;
+	run(&f);
+	assert_int_equal(f.keep_s, 0);
 	done(&f);
 }
 
@@ -197,12 +206,13 @@ static void t_lookup_codes(void **state)
 		unsigned rcode;
 		bool no_server, silent;
 		uint32_t code;
+		uint32_t keep_s;
 	} t[] = {
-		{ NULL, 0, false, false, 0x8007232Bu },
-		{ nodata, 0, false, false, 0x8007251Du },
-		{ NULL, DNS_RCODE_SERVFAIL, false, false, 0x8007232Au },
-		{ NULL, DNS_RCODE_REFUSED, false, false, 0x8007232Du },
-		{ NULL, 0, true, false, 0x8007267Cu },
+		{ NULL, 0, false, false, 0x8007232Bu, 900 },
+		{ nodata, 0, false, false, 0x8007251Du, 900 },
+		{ NULL, DNS_RCODE_SERVFAIL, false, false, 0x8007232Au, 0 },
+		{ NULL, DNS_RCODE_REFUSED, false, false, 0x8007232Du, 0 },
+		{ NULL, 0, true, false, 0x8007267Cu, 0 },
 	};
 
 	(void)state;
@@ -217,6 +227,7 @@ static void t_lookup_codes(void **state)
 		assert_false(f.selected);
 		assert_int_equal(f.code, t[i].code);
 		assert_int_equal(f.prober.started, 0);
+		assert_int_equal(f.keep_s, t[i].keep_s);
 		done(&f);
 	}
 	assert_int_equal(rsv_lookup_hresult(ERR_TIMEOUT), 0x8007232Au);
