@@ -20,6 +20,30 @@ static long long number(const json_t *obj, const char *key)
 	return (long long)json_integer_value(json_object_get(obj, key));
 }
 
+/* Cloned images: they hold the count down, so who looks at the count should see them. */
+static void print_duplicates(const json_t *service)
+{
+	long long n = number(service, "duplicates");
+	size_t i;
+	const json_t *d;
+
+	if (n == 0)
+		return;
+	(void)printf("%s          %lld machine %s used by more than one machine, which counts as "
+		     "one:%s\n",
+		     tone_on(stdout, TONE_WARN), n, n == 1 ? "id is" : "ids are", tone_off(stdout));
+	json_array_foreach(json_object_get(service, "duplicate_cmids"), i, d)
+	{
+		const json_t *names = json_object_get(d, "machines");
+
+		(void)printf("          %s  %s, %s\n", json_text(d, "cmid", ""),
+			     json_string_value(json_array_get(names, 0)),
+			     json_string_value(json_array_get(names, 1)));
+	}
+	(void)printf("          generalize the image (sysprep /generalize), or rearm these "
+		     "machines\n");
+}
+
 static void print_service(const json_t *report)
 {
 	const json_t *service = json_object_get(report, "service");
@@ -36,6 +60,7 @@ static void print_service(const json_t *report)
 		"\n          count %lld, clients in 30 days %lld, requests %lld, failed %lld\n",
 		number(service, "count"), number(service, "clients_30d"),
 		number(service, "requests"), number(service, "failed"));
+	print_duplicates(service);
 }
 
 static void print_hosts(const json_t *hosts)

@@ -72,11 +72,16 @@ struct config_service {
 	bool allow_is_default; /* loopback, RFC 1918, ULA, what is directly connected now */
 };
 
+enum config_lab_product { CONFIG_LAB_WINDOWS, CONFIG_LAB_SERVER, CONFIG_LAB_OFFICE };
+
 struct config_lab {
 	char *key_file;
 	bool key_file_is_default; /* then the daemon makes the file where it is missing */
 	uint32_t activation_interval_min;
 	uint32_t renewal_interval_min;
+	enum config_lab_product *products; /* none: all */
+	size_t n_products;
+	bool activated; /* else the host refuses all with 0xC004F041 */
 };
 
 struct config_upstream {

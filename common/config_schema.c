@@ -70,6 +70,7 @@ static const struct cfg_item service_items[] = {
 static const struct cfg_schema service = SCHEMA(config_service, service_items);
 
 /* Limits of the intervals: those of Windows' VLActivationInterval and VLRenewalInterval. */
+static const char *const lab_products[] = { "windows", "server", "office", NULL };
 static const struct cfg_item lab_items[] = {
 	{ "key_file", CFG_STR, FIELD(config_lab, key_file), PATH_LEN, .restart = true,
 	  .def_doc = "lab.key in node.state_dir, made where it is missing",
@@ -82,6 +83,14 @@ static const struct cfg_item lab_items[] = {
 	{ "renewal_interval", CFG_DURATION, FIELD(config_lab, renewal_interval_min), .unit = MINUTE,
 	  .min = 15, .max = 43200, .def = "7d",
 	  .doc = "How often an activated lab client renews, in whole minutes." },
+	{ "products", CFG_ENUM, .list = true, .one_ok = true,
+	  LIST(config_lab, products, n_products, 3), .words = lab_products, .def_doc = "all",
+	  .example = "[windows, server]",
+	  .doc = "What the lab host serves; requests of other lab clients get 0xC004F042, as those "
+		 "that a host's key does not cover." },
+	{ "activated", CFG_BOOL, FIELD(config_lab, activated), .def = "true",
+	  .doc = "false: the lab host answers 0xC004F041, as one whose own key is not activated, "
+		 "to rehearse that." },
 	{ 0 },
 };
 static const struct cfg_schema lab = SCHEMA(config_lab, lab_items);

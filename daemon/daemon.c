@@ -25,6 +25,17 @@ struct kms_limits daemon_limits(const struct config *cfg)
 	};
 }
 
+struct lab_rules daemon_lab_rules(const struct config *cfg)
+{
+	struct lab_rules r = { .activation_min = cfg->lab.activation_interval_min,
+			       .renewal_min = cfg->lab.renewal_interval_min,
+			       .not_activated = !cfg->lab.activated };
+
+	for (size_t i = 0; i < cfg->lab.n_products; i++)
+		r.products |= 1u << cfg->lab.products[i];
+	return r;
+}
+
 uint16_t daemon_local_port(const struct daemon *d)
 {
 	if (d->service != NULL && kms_service_n_listen(d->service) > 0)
@@ -161,8 +172,7 @@ static int open_service(struct daemon *d, const struct addr *listen, size_t n_li
 		.n_allow = c->service.n_allow,
 		.limits = daemon_limits(c),
 		.lab_key_file = c->lab.key_file,
-		.activation_min = c->lab.activation_interval_min,
-		.renewal_min = c->lab.renewal_interval_min,
+		.lab = daemon_lab_rules(c),
 	};
 	int err;
 

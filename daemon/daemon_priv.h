@@ -42,6 +42,8 @@ extern const struct log_ctx daemon_log;
 
 /** `limits` of the configuration, for the service. */
 struct kms_limits daemon_limits(const struct config *cfg);
+/** `lab` of the configuration, for the service. */
+struct lab_rules daemon_lab_rules(const struct config *cfg);
 /** Port of `local` where its host entry leaves it to what was bound. */
 uint16_t daemon_local_port(const struct daemon *d);
 /** Open the listeners of a drained `local` again, where they were. 0, or why not in @p info. */

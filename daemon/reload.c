@@ -41,14 +41,17 @@ static void apply(struct daemon *d, struct config *cfg, struct keys *keys,
 		  struct pub_targets *targets)
 {
 	struct kms_limits limits = daemon_limits(cfg);
+	struct lab_rules lab = daemon_lab_rules(cfg);
 	struct config *old = d->cfg;
 
 	config_need_restart(old, cfg, on_restart_needed, NULL);
 	log_setup(cfg->log.level, cfg->log.format, STDERR_FILENO);
 	env_configure(&d->env, cfg);
-	if (d->service != NULL)
+	if (d->service != NULL) {
 		(void)kms_service_set_rules(d->service, cfg->service.allow, cfg->service.n_allow,
 					    &limits);
+		kms_service_set_lab(d->service, &lab);
+	}
 	(void)pub_engine_set_targets(d->engine, targets, cfg->publish.refresh_ms,
 				     cfg->publish.on_stop == CONFIG_ON_STOP_WITHDRAW);
 	keys_done(&d->keys);

@@ -7,7 +7,29 @@
 #include "daemon/publish_request.h"
 #include "publisher/report.h"
 
+#define DUPLICATES_SHOWN 20 /* `duplicates` counts them all */
+
 /* ---- status ---- */
+
+/* Clients that count as one, with the machines that did so last. */
+static json_t *status_duplicates(const struct daemon *d)
+{
+	struct kms_duplicate dup[DUPLICATES_SHOWN];
+	size_t n =
+		d->service != NULL ? kms_service_duplicates(d->service, dup, DUPLICATES_SHOWN) : 0;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		char cmid[GUID_TEXT_MAX], seen[CLOCK_TEXT_MAX];
+
+		guid_format(&dup[i].cmid, cmid);
+		clock_format_rfc3339(dup[i].seen_ms, seen);
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:[s, s]}", "cmid", cmid,
+							    "seen", seen, "machines",
+							    dup[i].machine[0], dup[i].machine[1]));
+	}
+	return list;
+}
 
 static json_t *status_service(struct daemon *d)
 {
@@ -23,11 +45,13 @@ static json_t *status_service(struct daemon *d)
 		addr_format(kms_service_addr(d->service, i), at);
 		(void)json_array_append_new(listen, json_string(at));
 	}
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "mode", modes[st.mode],
-			 "listen", listen, "count", (json_int_t)st.count, "clients_30d",
-			 (json_int_t)st.clients_30d, "requests", (json_int_t)st.requests, "failed",
-			 (json_int_t)st.failed, "connections", (json_int_t)st.connections,
-			 "refused", (json_int_t)st.refused);
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "mode",
+			 modes[st.mode], "listen", listen, "count", (json_int_t)st.count,
+			 "clients_30d", (json_int_t)st.clients_30d, "requests",
+			 (json_int_t)st.requests, "failed", (json_int_t)st.failed, "connections",
+			 (json_int_t)st.connections, "refused", (json_int_t)st.refused,
+			 "clients_7d", (json_int_t)st.clients_7d, "duplicates",
+			 (json_int_t)st.duplicates, "duplicate_cmids", status_duplicates(d));
 }
 
 static json_t *status_host(const struct daemon *d, const struct config_host *h)

@@ -182,6 +182,26 @@ size_t kms_clients_duplicates(const struct kms_clients *t)
 	return t->duplicates;
 }
 
+size_t kms_clients_list_duplicates(const struct kms_clients *t, struct kms_duplicate *ret,
+				   size_t max)
+{
+	size_t n = 0, left = t->duplicates;
+
+	for (uint32_t i = t->newest; i != NONE && n < max && left > 0; i = t->e[i].older) {
+		const struct kms_client_entry *e = &t->e[i];
+
+		if (!e->duplicate)
+			continue;
+		left--;
+		ret[n].cmid = e->cmid;
+		ret[n].seen_ms = e->seen_ms;
+		memcpy(ret[n].machine[0], e->name, sizeof(e->name));
+		memcpy(ret[n].machine[1], e->before, sizeof(e->before));
+		n++;
+	}
+	return n;
+}
+
 static void set_name(struct kms_clients *t, struct kms_client_entry *e, const char *name)
 {
 	size_t len = strnlen(name, sizeof(e->name) - 1);
@@ -224,6 +244,7 @@ int kms_clients_add(struct kms_clients *t, const struct guid *cmid, const char *
 		if (e->name_hash != hash_bytes(t, name, strlen(name))) {
 			ret->other_name = true;
 			memcpy(ret->last_name, e->name, sizeof(ret->last_name));
+			memcpy(e->before, e->name, sizeof(e->before));
 			t->duplicates += e->duplicate ? 0 : 1;
 			e->duplicate = true;
 			set_name(t, e, name);

@@ -23,9 +23,10 @@
 struct kms_client_entry {
 	struct guid cmid;
 	int64_t seen_ms;
-	char name[KMS_CLIENT_NAME_MAX]; /* the machine that was seen last */
-	uint64_t name_hash;             /* of the whole name */
-	bool duplicate;                 /* seen with more than one name */
+	char name[KMS_CLIENT_NAME_MAX];   /* the machine that was seen last */
+	char before[KMS_CLIENT_NAME_MAX]; /* the other machine, with `duplicate` */
+	uint64_t name_hash;               /* of the whole name */
+	bool duplicate;                   /* seen with more than one name */
 	/* private */
 	uint32_t older, newer; /* in the order of seen_ms */
 	uint32_t next;         /* in its hash chain */
@@ -61,5 +62,15 @@ size_t kms_clients_count(struct kms_clients *t, int64_t now_ms);
 size_t kms_clients_since(const struct kms_clients *t, int64_t since_ms);
 /** Of these, ids used by more than one machine. */
 size_t kms_clients_duplicates(const struct kms_clients *t);
+
+/** A machine id and the last two machines that used it. */
+struct kms_duplicate {
+	struct guid cmid;
+	int64_t seen_ms;
+	char machine[2][KMS_CLIENT_NAME_MAX];
+};
+/** Up to @p max of them, the one seen last first. @return how many. */
+size_t kms_clients_list_duplicates(const struct kms_clients *t, struct kms_duplicate *ret,
+				   size_t max);
 
 #endif

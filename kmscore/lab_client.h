@@ -23,22 +23,7 @@
 #include "kmscore/events.h"
 #include "kmscore/kms.h"
 #include "kmscore/lab.h"
-
-/** What a lab client pretends to be: only the count it needs differs. The ids are kmsbeacon's own.
- */
-struct lab_product {
-	const char *key; /* "windows", "server", "office" */
-	const char *name;
-	const char *description;
-	const char *application_id;
-	const char *activation_id;
-	const char *kms_id;
-	uint32_t n_policy;
-};
-/** NULL: no such product. */
-const struct lab_product *lab_product_find(const char *key);
-/** For help texts: the @p i th, NULL behind the last. */
-const struct lab_product *lab_product_at(size_t i);
+#include "kmscore/lab_product.h"
 
 /** Where a host came from, most binding first (behaviour §2.1). */
 enum lab_source { LAB_SOURCE_MANUAL, LAB_SOURCE_CACHE, LAB_SOURCE_DNS, LAB_SOURCE_COUNT_ };

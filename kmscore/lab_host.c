@@ -5,6 +5,7 @@
 
 #include "common/hresult.h"
 #include "kmscore/kms_msg.h"
+#include "kmscore/lab_product.h"
 
 void lab_host_init(struct lab_host *h, const struct lab_host_params *p)
 {
@@ -105,8 +106,8 @@ static int answer(struct lab_host *h, const struct lab_request *rq, const uint8_
 		.cmid = rq->cmid,
 		.client_time = rq->client_time,
 		.count = count,
-		.activation_min = h->p.activation_min,
-		.renewal_min = h->p.renewal_min,
+		.activation_min = h->p.rules.activation_min,
+		.renewal_min = h->p.rules.renewal_min,
 	};
 	uint8_t nonce[LAB_NONCE_LEN];
 	int err;
@@ -119,16 +120,38 @@ static int answer(struct lab_host *h, const struct lab_request *rq, const uint8_
 	return err;
 }
 
+void lab_host_set_rules(struct lab_host *h, const struct lab_rules *r)
+{
+	h->p.rules = *r;
+}
+
+/** 0, or why a valid lab request is not served. */
+static uint32_t objection(const struct lab_host *h, const struct lab_request *rq, int64_t now_ms)
+{
+	int64_t skew_ms = lab_filetime_ms(rq->client_time) - now_ms;
+	int product;
+
+	if (h->p.rules.not_activated)
+		return HR_HOST_NOT_ACTIVATED;
+	if (h->p.rules.products != 0) {
+		product = lab_product_of(&rq->kms_id);
+		if (product < 0 || (h->p.rules.products & 1u << product) == 0)
+			return HR_HOST_MISMATCH;
+	}
+	if (skew_ms > KMS_SKEW_MAX_MS || skew_ms < -KMS_SKEW_MAX_MS)
+		return HR_INVALID_TIMESTAMP;
+	return HR_OK;
+}
+
 void lab_host_request(struct lab_host *h, const struct addr *peer, const uint8_t *body, size_t len,
 		      struct lab_answer *ret)
 {
-	int64_t now_ms = clock_wall_ms(h->p.clock), skew_ms;
+	int64_t now_ms = clock_wall_ms(h->p.clock);
 	uint8_t nonce[LAB_NONCE_LEN];
 	struct lab_request rq;
 	uint32_t count;
 	int err;
 
-	ret->hresult = HR_OK;
 	ret->body_len = 0;
 	h->requests++;
 	err = lab_request_open(&h->key, body, len, &rq, nonce);
@@ -136,10 +159,9 @@ void lab_host_request(struct lab_host *h, const struct addr *peer, const uint8_t
 		refuse(h, peer, err, body, len, ret);
 		return;
 	}
-	skew_ms = lab_filetime_ms(rq.client_time) - now_ms;
-	if (skew_ms > KMS_SKEW_MAX_MS || skew_ms < -KMS_SKEW_MAX_MS) {
+	ret->hresult = objection(h, &rq, now_ms);
+	if (ret->hresult != HR_OK) {
 		h->failed++;
-		ret->hresult = HR_INVALID_TIMESTAMP;
 		event_12290(h, &rq, peer, ret->hresult, kms_count_now(&h->count, now_ms), now_ms);
 		return;
 	}

@@ -2,6 +2,10 @@
  * A lab host: a lab request in, its answer out, with the model of a KMS host behind it (count,
  * counters, clients, event 12290). Pure but for its log lines; time and randomness are passed in.
  *
+ * As a real host it refuses a request for a product it does not serve (0xC004F042), one whose clock
+ * is more than four hours away (0xC004F06C), and all of them while its own key is not activated
+ * (0xC004F041). None of these reaches the count.
+ *
  * What is no lab message, above all the request of a real Windows client, is answered with HRESULT
  * 0xC004F042 and no body, and the log says what happened and what to do: a lab host activates
  * nobody.
@@ -9,6 +13,7 @@
 #ifndef KMSBEACON_KMSCORE_LAB_HOST_H
 #define KMSBEACON_KMSCORE_LAB_HOST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,10 +31,17 @@
 /** Where events go beside log and ring; for the state file. Borrowed during the call. */
 typedef void lab_host_event_fn(void *ctx, const struct kms_event *e);
 
+/** What may change while the host runs. */
+struct lab_rules {
+	uint32_t activation_min; /* minutes, handed to clients */
+	uint32_t renewal_min;
+	uint32_t products;  /* bit i: lab_product_at(i) is served; 0: whatever is asked for */
+	bool not_activated; /* answer as a host whose own key is not activated: 0xC004F041 */
+};
+
 struct lab_host_params {
 	const struct lab_key *key; /* copied */
-	uint32_t activation_min;   /* minutes, handed to clients */
-	uint32_t renewal_min;
+	struct lab_rules rules;
 	const struct clock *clock; /* these two are borrowed for the host's life */
 	struct rng *rng;
 	lab_host_event_fn *on_event; /* NULL: nobody */
@@ -55,6 +67,8 @@ struct lab_host {
 void lab_host_init(struct lab_host *h, const struct lab_host_params *p);
 /** Frees the tables, wipes the key. */
 void lab_host_done(struct lab_host *h);
+
+void lab_host_set_rules(struct lab_host *h, const struct lab_rules *r);
 
 struct lab_answer {
 	uint32_t hresult;

@@ -7,7 +7,6 @@
 
 #include "kmscore/association.h"
 #include "kmscore/kms_msg.h"
-#include "kmscore/lab_host.h"
 #include "kmscore/log_limit.h"
 
 #define OUT_FLUSH  16384u     /* answers gathered before they are written */
@@ -225,13 +224,23 @@ static struct cidr *copy_rules(const struct cidr *allow, size_t n)
 	return copy;
 }
 
+static struct lab_rules lab_defaults(const struct lab_rules *r)
+{
+	struct lab_rules full = *r;
+
+	if (full.activation_min == 0)
+		full.activation_min = KMS_ACTIVATION_MIN;
+	if (full.renewal_min == 0)
+		full.renewal_min = KMS_RENEWAL_MIN;
+	return full;
+}
+
 static int start_lab(struct kms_service *s, const struct kms_service_params *p,
 		     struct err_info *info)
 {
 	struct lab_host_params lp = { .clock = s->net->clock,
 				      .rng = s->net->rng,
-				      .activation_min = p->activation_min,
-				      .renewal_min = p->renewal_min };
+				      .rules = lab_defaults(&p->lab) };
 	struct lab_key key;
 	int err;
 
@@ -242,10 +251,6 @@ static int start_lab(struct kms_service *s, const struct kms_service_params *p,
 	err = lab_key_read(p->lab_key_file, &key, info);
 	if (err != 0)
 		return err;
-	if (lp.activation_min == 0)
-		lp.activation_min = KMS_ACTIVATION_MIN;
-	if (lp.renewal_min == 0)
-		lp.renewal_min = KMS_RENEWAL_MIN;
 	lp.key = &key;
 	lab_host_init(&s->lab, &lp);
 	lab_key_wipe(&key);
@@ -391,6 +396,18 @@ int kms_service_set_rules(struct kms_service *s, const struct cidr *allow, size_
 	free(s->allow);
 	s->allow = copy;
 	return 0;
+}
+
+void kms_service_set_lab(struct kms_service *s, const struct lab_rules *rules)
+{
+	struct lab_rules full = lab_defaults(rules);
+
+	lab_host_set_rules(&s->lab, &full);
+}
+
+size_t kms_service_duplicates(const struct kms_service *s, struct kms_duplicate *ret, size_t max)
+{
+	return kms_clients_list_duplicates(&s->lab.clients, ret, max);
 }
 
 void kms_service_status(struct kms_service *s, struct kms_service_status *ret)

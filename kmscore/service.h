@@ -16,6 +16,7 @@
 #include "common/err.h"
 #include "kmscore/events.h"
 #include "kmscore/kms.h"
+#include "kmscore/lab_host.h"
 #include "net/listener.h"
 #include "net/net.h"
 
@@ -41,8 +42,7 @@ struct kms_service_params {
 	struct kms_limits limits;
 	/* mode lab */
 	const char *lab_key_file;
-	uint32_t activation_min; /* minutes, handed to clients; 0: the default of kms.h */
-	uint32_t renewal_min;
+	struct lab_rules lab; /* intervals of 0: the defaults of kms.h */
 };
 
 #define KMS_CONNS_DEFAULT       20000
@@ -84,8 +84,13 @@ const struct addr *kms_service_addr(const struct kms_service *s, size_t i);
 /** Reload: @p allow is copied. @return 0 or ERR_LIMIT, ERR_NOMEM (then nothing has changed). */
 int kms_service_set_rules(struct kms_service *s, const struct cidr *allow, size_t n_allow,
 			  const struct kms_limits *limits);
+/** Reload, mode lab. Intervals of 0: the defaults. */
+void kms_service_set_lab(struct kms_service *s, const struct lab_rules *rules);
 /** Not const: clients whose 30 days are over leave the tables first. */
 void kms_service_status(struct kms_service *s, struct kms_service_status *ret);
+/** Machine ids used by several machines, the one seen last first; up to @p max. @return how many.
+ */
+size_t kms_service_duplicates(const struct kms_service *s, struct kms_duplicate *ret, size_t max);
 /** The latest events, oldest first; borrowed, valid for the service's life. */
 const struct kms_event_ring *kms_service_events(const struct kms_service *s);
 

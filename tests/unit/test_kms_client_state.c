@@ -43,8 +43,7 @@ static void setup(struct fixture *f, const char *product)
 {
 	static const uint8_t raw[LAB_KEY_LEN] = { 1 };
 	struct lab_host_params p = { .key = &f->key,
-				     .activation_min = 60,
-				     .renewal_min = 5000,
+				     .rules = { .activation_min = 60, .renewal_min = 5000 },
 				     .clock = &f->clock.clock,
 				     .rng = &f->rng };
 

@@ -59,8 +59,7 @@ static void setup(struct fixture *f)
 {
 	static const uint8_t raw[LAB_KEY_LEN] = { 1, 2, 3 };
 	struct lab_host_params p = { .key = &f->key,
-				     .activation_min = 120,
-				     .renewal_min = 10080,
+				     .rules = { .activation_min = 120, .renewal_min = 10080 },
 				     .clock = &f->clock,
 				     .rng = &f->rng,
 				     .on_event = on_event,
