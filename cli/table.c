@@ -3,11 +3,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/mem.h"
 
-#define CELL_MAX 512
+#define CELL_MAX  512
+#define FIRST_MIN 16
 
 struct cell {
 	enum tone tone;
@@ -79,6 +81,7 @@ static void print_row(const struct table *t, FILE *out, int indent, const struct
 		      const int *width)
 {
 	size_t last = 0;
+	int over;
 
 	for (size_t c = 0; c < t->columns; c++)
 		if (row[c].text[0] != '\0')
@@ -87,10 +90,35 @@ static void print_row(const struct table *t, FILE *out, int indent, const struct
 	for (size_t c = 0; c <= last; c++) {
 		(void)fprintf(out, "%s%s%s", tone_on(out, row[c].tone), row[c].text,
 			      row[c].tone != TONE_PLAIN ? tone_off(out) : "");
-		if (c < last)
-			(void)fprintf(out, "%*s", width[c] - width_of(row[c].text) + 2, "");
+		over = width_of(row[c].text) - width[c];
+		if (c < last && over > 0) /* the first column of a narrow table */
+			(void)fprintf(out, "\n%*s", indent + width[c] + 2, "");
+		else if (c < last)
+			(void)fprintf(out, "%*s", 2 - over, "");
 	}
 	(void)fputc('\n', out);
+}
+
+/** Columns that a line may take: those of the terminal, but no fewer than any terminal has. */
+static int line_width(FILE *out)
+{
+	struct winsize ws;
+	int fd = fileno(out);
+
+	if (ioctl(fd >= 0 ? fd : STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > TABLE_WIDTH)
+		return ws.ws_col;
+	return TABLE_WIDTH;
+}
+
+/** Too wide a table gets a narrow first column: what does not fit there has a line of its own. */
+static void narrow_first(const struct table *t, FILE *out, int indent, int *width)
+{
+	int rest = indent;
+
+	for (size_t c = 1; c < t->columns && c < TABLE_COLUMNS_MAX; c++)
+		rest += width[c] + 2;
+	if (t->columns > 1 && rest + width[0] > line_width(out))
+		width[0] = line_width(out) - rest > FIRST_MIN ? line_width(out) - rest : FIRST_MIN;
 }
 
 void table_print(struct table *t, FILE *out, int indent)
@@ -111,6 +139,7 @@ void table_print(struct table *t, FILE *out, int indent)
 				width[c] = w;
 		}
 	}
+	narrow_first(t, out, indent, width);
 	if (rows > 0)
 		print_row(t, out, indent, head, width);
 	for (size_t r = 0; r < rows; r++)
@@ -170,7 +199,11 @@ bool colours_on(FILE *out)
 	const char *term = getenv("TERM");
 	const char *no = getenv("NO_COLOR");
 
-	return isatty(fileno(out)) != 0 && (no == NULL || no[0] == '\0') && term != NULL &&
+	int fd = fileno(out);
+
+	if (fd < 0)
+		fd = STDOUT_FILENO;
+	return isatty(fd) != 0 && (no == NULL || no[0] == '\0') && term != NULL &&
 	       strcmp(term, "dumb") != 0;
 }
 
@@ -187,6 +220,30 @@ const char *tone_on(FILE *out, enum tone tone)
 const char *tone_off(FILE *out)
 {
 	return colours_on(out) ? "\033[0m" : "";
+}
+
+void print_wrapped_from(FILE *out, int indent, int used, const char *text)
+{
+	char safe[2048];
+	const char *p = safe;
+	int room = line_width(out) - indent, column = used;
+	bool first = true;
+
+	escape(text, safe, sizeof(safe));
+	while (*p != '\0') {
+		int word = (int)strcspn(p, " ");
+
+		if (!first && column + 1 + word > room) {
+			(void)fprintf(out, "\n%*s", indent, "");
+			column = 0;
+			first = true;
+		}
+		column += fprintf(out, "%s%.*s", first ? "" : " ", word, p);
+		first = false;
+		p += word;
+		p += strspn(p, " ");
+	}
+	(void)fputc('\n', out);
 }
 
 void print_safe(FILE *out, const char *text)

@@ -1,8 +1,5 @@
 #include "cli/verify_text.h"
 
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/output.h"
@@ -13,49 +10,33 @@ static long long number(const json_t *obj, const char *key)
 	return (long long)json_integer_value(json_object_get(obj, key));
 }
 
-void verify_summary_add(struct verify_summary *s, const json_t *report)
+static const char *s_of(size_t n)
 {
-	size_t i;
+	return n == 1 ? "" : "s";
+}
+
+/** How many objects of @p list have @p key at @p value; key "a.b" looks into an object. */
+static size_t count_where(const json_t *list, const char *object, const char *key,
+			  const char *value)
+{
+	size_t i, n = 0;
 	const json_t *item;
 
-	s->domains++;
-	json_array_foreach(json_object_get(report, "records"), i, item)
+	json_array_foreach(list, i, item)
 	{
-		const json_t *probe = json_object_get(item, "probe");
+		const json_t *in = object != NULL ? json_object_get(item, object) : item;
 
-		s->records++;
-		if (strcmp(json_text(probe, "state", ""), "up") == 0)
-			s->up++;
+		n += strcmp(json_text(in, key, ""), value) == 0;
 	}
-	json_array_foreach(json_object_get(report, "findings"), i, item)
-	{
-		const char *severity = json_text(item, "severity", "");
-		bool critical = strcmp(severity, "critical") == 0;
-
-		if (!critical && strcmp(severity, "warning") != 0)
-			continue;
-		if (critical)
-			s->critical++;
-		else
-			s->warning++;
-		if (s->first == NULL || (critical && !s->first_is_critical)) {
-			free(s->first);
-			s->first = strdup(json_text(item, "text", ""));
-			s->first_is_critical = critical;
-		}
-	}
+	return n;
 }
 
-void verify_summary_done(struct verify_summary *s)
-{
-	free(s->first);
-	s->first = NULL;
-}
+/* ---- one domain ------------------------------------------------------------------------------ */
 
-static void print_records(const json_t *records)
+static void print_records(FILE *out, const json_t *records)
 {
-	static const char *const headings[] = { "TARGET", "PORT",  "PRIORITY", "WEIGHT",
-						"TTL",    "FIRST", "CLASS",    "PROBE" };
+	static const char *const headings[] = { "TARGET", "PORT",  "PRIO",  "WEIGHT",
+						"TTL",    "FIRST", "CLASS", "PROBE" };
 	struct table *t = table_new(8, headings);
 	size_t i;
 	const json_t *r;
@@ -75,10 +56,12 @@ static void print_records(const json_t *records)
 		table_cell(t, tone_of(cls), "%s", cls);
 		table_cell(t, tone_of(state), "%s", state);
 	}
-	table_print(t, stdout, 2);
+	if (json_array_size(records) > 0)
+		(void)fputc('\n', out);
+	table_print(t, out, 2);
 }
 
-static void print_servers(const json_t *servers)
+static void print_servers(FILE *out, const json_t *servers)
 {
 	static const char *const headings[] = { "SERVER", "ADDRESS", "SERIAL", "RECORDS", "STATE" };
 	struct table *t = table_new(5, headings);
@@ -89,20 +72,27 @@ static void print_servers(const json_t *servers)
 	{
 		const char *state = json_text(s, "state", "");
 		const json_t *serial = json_object_get(s, "serial");
+		bool silent = strcmp(state, "unreachable") == 0;
 
-		table_cell(t, TONE_PLAIN, "%s", json_text(s, "name", "-"));
+		table_cell(t, TONE_PLAIN, "%s", json_text(s, "name", json_text(s, "role", "-")));
 		table_cell(t, TONE_PLAIN, "%s", json_text(s, "address", "-"));
 		if (json_is_integer(serial))
 			table_cell(t, TONE_PLAIN, "%lld", (long long)json_integer_value(serial));
 		else
 			table_cell(t, TONE_PLAIN, "-");
-		table_cell(t, TONE_PLAIN, "%zu", json_array_size(json_object_get(s, "records")));
+		if (silent)
+			table_cell(t, TONE_PLAIN, "-");
+		else
+			table_cell(t, TONE_PLAIN, "%zu",
+				   json_array_size(json_object_get(s, "records")));
 		table_cell(t, tone_of(state), "%s", state);
 	}
-	table_print(t, stdout, 2);
+	if (json_array_size(servers) > 0)
+		(void)fputc('\n', out);
+	table_print(t, out, 2);
 }
 
-static void print_findings(const json_t *findings)
+static void print_findings(FILE *out, const json_t *findings)
 {
 	size_t i;
 	const json_t *f;
@@ -110,60 +100,97 @@ static void print_findings(const json_t *findings)
 	json_array_foreach(findings, i, f)
 	{
 		const char *severity = json_text(f, "severity", "");
+		const char *id = json_text(f, "id", "");
 		const char *hint = json_text(f, "hint", "");
 
-		(void)printf("  %s%s%s %s: ", tone_on(stdout, tone_of(severity)), severity,
-			     tone_off(stdout), json_text(f, "id", ""));
-		print_safe(stdout, json_text(f, "text", ""));
-		(void)printf("\n");
+		(void)fprintf(out, "  %s%-8s%s  %s: ", tone_on(out, tone_of(severity)), severity,
+			      tone_off(out), id);
+		/* the first line begins behind the id */
+		print_wrapped_from(out, 12, (int)strlen(id) + 2, json_text(f, "text", ""));
 		if (hint[0] != '\0') {
-			(void)printf("      ");
-			print_safe(stdout, hint);
-			(void)printf("\n");
+			(void)fprintf(out, "            %snext%s: ", tone_on(out, TONE_BOLD),
+				      tone_off(out));
+			print_wrapped_from(out, 12, 6, hint);
 		}
 	}
 }
 
-void verify_print_domain(const json_t *report, bool many)
+/** ": 2 records, 1 of 2 up; 3 servers agree" */
+static void print_counts(FILE *out, const json_t *report)
 {
-	const char *status = json_text(report, "status", "unknown");
-	const char *zone = json_text(report, "zone", NULL);
+	const json_t *records = json_object_get(report, "records");
+	const json_t *servers = json_object_get(report, "servers");
+	size_t n = json_array_size(records), s = json_array_size(servers);
+	size_t up = count_where(records, "probe", "state", "up");
+	size_t ok = count_where(servers, NULL, "state", "ok");
 
-	(void)printf("%s%s%s %s%s%s%s: %zu record%s on %zu server%s, %zu finding%s\n",
-		     tone_on(stdout, tone_of(status)), status, tone_off(stdout),
-		     json_text(report, "domain", ""), zone != NULL ? " (zone " : "",
-		     zone != NULL ? zone : "", zone != NULL ? ")" : "",
-		     json_array_size(json_object_get(report, "records")),
-		     json_array_size(json_object_get(report, "records")) == 1 ? "" : "s",
-		     json_array_size(json_object_get(report, "servers")),
-		     json_array_size(json_object_get(report, "servers")) == 1 ? "" : "s",
-		     json_array_size(json_object_get(report, "findings")),
-		     json_array_size(json_object_get(report, "findings")) == 1 ? "" : "s");
-	print_findings(json_object_get(report, "findings"));
-	print_records(json_object_get(report, "records"));
-	print_servers(json_object_get(report, "servers"));
-	if (many)
-		(void)printf("\n");
+	if (n == 0)
+		(void)fprintf(out, ": no record");
+	else
+		(void)fprintf(out, ": %zu record%s", n, s_of(n));
+	if (n > 0 && up == n)
+		(void)fprintf(out, ", %s", n == 1 ? "up" : "all up");
+	else if (n > 0)
+		(void)fprintf(out, ", %zu of %zu up", up, n);
+	if (s > 0 && ok == s)
+		(void)fprintf(out, "; %zu server%s", s, s == 1 ? " asked" : "s agree");
+	else if (s > 0)
+		(void)fprintf(out, "; %zu of %zu servers ok", ok, s);
 }
 
-void verify_print_nagios(const char *status, const struct verify_summary *s)
+void verify_print_domain(FILE *out, const json_t *report)
 {
-	(void)printf("KMS ");
-	for (const char *p = status; *p != '\0'; p++)
-		(void)putchar(toupper((unsigned char)*p));
-	(void)printf(": ");
-	if (s->first != NULL) {
-		char *bar;
+	const char *status = json_text(report, "status", "unknown");
+	const char *domain = json_text(report, "domain", "");
+	const char *zone = json_text(report, "zone", NULL);
 
-		while ((bar = strchr(s->first, '|')) != NULL)
-			*bar = '/'; /* a bar would begin the perfdata */
-		print_safe(stdout, s->first);
-		if (s->critical + s->warning > 1)
-			(void)printf(" (and %zu more)", s->critical + s->warning - 1);
-	} else {
-		(void)printf("%zu domain%s, %zu of %zu records up", s->domains,
-			     s->domains == 1 ? "" : "s", s->up, s->records);
+	(void)fprintf(out, "%s%s%s  %s", tone_on(out, tone_of(status)), status, tone_off(out),
+		      domain);
+	if (zone != NULL && strcmp(zone, domain) != 0)
+		(void)fprintf(out, " (zone %s)", zone);
+	print_counts(out, report);
+	(void)fputc('\n', out);
+	print_findings(out, json_object_get(report, "findings"));
+	print_records(out, json_object_get(report, "records"));
+	print_servers(out, json_object_get(report, "servers"));
+}
+
+/* ---- many ------------------------------------------------------------------------------------ */
+
+/** Findings by how many domains have them, the most severe first. */
+static void print_kinds(FILE *out, const struct rsv_verify_totals *t)
+{
+	static const char *const headings[] = { "FINDING", "SEVERITY", "DOMAINS", "" };
+	struct table *table = table_new(4, headings);
+
+	for (unsigned s = FINDING_SEVERITY_COUNT_; s-- > 0;) {
+		for (unsigned id = 0; id < FINDING_COUNT_; id++) {
+			const struct finding_info *f = finding_info((enum finding_id)id);
+			const char *severity = finding_severity_name(f->severity);
+
+			if (f->severity != (enum finding_severity)s || t->by_id[id] == 0)
+				continue;
+			table_cell(table, TONE_PLAIN, "%s", f->id);
+			table_cell(table, tone_of(severity), "%s", severity);
+			table_cell(table, TONE_PLAIN, "%zu", t->by_id[id]);
+			table_cell(table, TONE_DIM, "%s", f->meaning);
+		}
 	}
-	(void)printf(" | domains=%zu records=%zu up=%zu critical=%zu warning=%zu\n", s->domains,
-		     s->records, s->up, s->critical, s->warning);
+	table_print(table, out, 2);
+}
+
+void verify_print_totals(FILE *out, const struct rsv_verify_totals *t, uint64_t took_ms)
+{
+	const char *status = rsv_status_name(t->status);
+
+	(void)fprintf(out, "%s%s%s  %zu domain%s: %zu ok", tone_on(out, tone_of(status)), status,
+		      tone_off(out), t->domains, s_of(t->domains), t->by_status[RSV_OK_]);
+	if (t->by_status[RSV_CRIT_] > 0)
+		(void)fprintf(out, ", %zu critical", t->by_status[RSV_CRIT_]);
+	if (t->by_status[RSV_WARN_] > 0)
+		(void)fprintf(out, ", %zu warning", t->by_status[RSV_WARN_]);
+	if (t->by_status[RSV_UNKNOWN_] > 0)
+		(void)fprintf(out, ", %zu unknown", t->by_status[RSV_UNKNOWN_]);
+	(void)fprintf(out, "; %zu records; %.1f s\n", t->records, (double)took_ms / 1000.0);
+	print_kinds(out, t);
 }

@@ -1,9 +1,5 @@
 #include "resolver/audit_report.h"
 
-#include <ctype.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "resolver/report_parts.h"
 
 /** The list of @p n things that @p item makes; NULL without memory. */
@@ -116,49 +112,4 @@ json_t *rsv_verify_report(enum rsv_status status, json_t *domains)
 		return NULL;
 	}
 	return o;
-}
-
-void rsv_verify_totals_add(struct rsv_verify_totals *t, const struct rsv_audit_result *r)
-{
-	enum rsv_status worst =
-		t->domains == 0 ? r->status : rsv_status_worst(t->status, r->status);
-
-	if (r->n_findings > 0 && (t->worst[0] == '\0' || worst != t->status))
-		memcpy(t->worst, r->findings[0].text, sizeof(t->worst));
-	t->status = worst;
-	t->domains++;
-	t->by_status[r->status]++;
-	t->records += r->n_records;
-	for (size_t i = 0; i < r->n_records; i++) {
-		const struct rsv_audit_record *c = &r->records[i];
-
-		if (!c->known)
-			continue;
-		if (c->target.probed && c->target.probe.state == PROBE_UP)
-			t->hosts_up++;
-		else if (c->target.probed || c->target.resolve_err != 0)
-			t->hosts_down++;
-	}
-	for (size_t i = 0; i < r->n_findings; i++)
-		t->findings[finding_info(r->findings[i].id)->severity]++;
-}
-
-void rsv_verify_nagios(const struct rsv_verify_totals *t, char buf[RSV_NAGIOS_MAX])
-{
-	static const char *const words[RSV_STATUS_COUNT_] = { "OK", "WARNING", "CRITICAL",
-							      "UNKNOWN" };
-	char text[RSV_FINDING_TEXT_MAX];
-
-	/* The plug-in format ends the text at a bar, and one line is all there is. */
-	snprintf(text, sizeof(text), "%s", t->status == RSV_OK_ ? "" : t->worst);
-	for (char *c = text; *c != '\0'; c++)
-		if (*c == '|' || iscntrl((unsigned char)*c))
-			*c = ' ';
-	snprintf(
-		buf, RSV_NAGIOS_MAX,
-		"KMS %s - %zu of %zu domain%s ok%s%.400s | domains=%zu records=%zu up=%zu down=%zu "
-		"criticals=%zu warnings=%zu",
-		words[t->status], t->by_status[RSV_OK_], t->domains, t->domains == 1 ? "" : "s",
-		text[0] != '\0' ? "; " : "", text, t->domains, t->records, t->hosts_up,
-		t->hosts_down, t->findings[FINDING_CRITICAL], t->findings[FINDING_WARNING]);
 }
