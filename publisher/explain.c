@@ -164,7 +164,12 @@ static void say_rcode(const struct pub_failure *f, struct pub_verdict *v)
 		    server(f), f->key);
 		return;
 	case DNS_RCODE_BADTIME:
-		if (f->tsig.has_skew)
+		if (f->tsig.has_skew && llabs((long long)f->tsig.skew_s) <= TSIG_FUDGE_S)
+			say(v,
+			    "the clocks of %s and of this machine agree now, but did not when the "
+			    "request was signed: one of them was set meanwhile, so try again",
+			    server(f));
+		else if (f->tsig.has_skew)
 			say(v,
 			    "the clock of %s is %lld s %s of ours, and TSIG allows 300: set both "
 			    "clocks by NTP",
