@@ -171,8 +171,8 @@ def daemon(loopback, started):
 def lab(daemon, loopback, tmp_path):
     """A lab host on a free port. lab(extra) adds configuration lines; see kblib.lab.start_lab."""
 
-    def start(extra="", listen=None, name="lab", service=""):
-        return start_lab(daemon, tmp_path / name, listen or loopback.address() + ":0", extra, service, name)
+    def start(extra="", listen=None, name="lab", service="", **how):
+        return start_lab(daemon, tmp_path / name, listen or loopback.address() + ":0", extra, service, name, **how)
 
     return start
 

@@ -186,7 +186,7 @@ def test_P05_state_file_of_a_newer_version(site):
     assert path.read_bytes() == before
 
 
-def test_P05_state_file_cannot_grow(site):
+def test_P05_O14_state_file_cannot_grow(site):
     """As on a full disk: what is configured goes out, deletes wait until there is room."""
     site.start(secondary=False)
     site.one(state="proven")

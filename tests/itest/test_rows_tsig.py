@@ -195,7 +195,7 @@ def test_T14_no_part_of_the_secret_anywhere(site, daemon):
     assert not [raw[i : i + 8].hex() for i in range(len(raw) - 7) if raw[i : i + 8].hex() in low]
 
 
-def test_T15_key_is_changed_while_an_exchange_is_out(site, daemon):
+def test_T15_O12_key_is_changed_while_an_exchange_is_out(site, daemon):
     new = Key("corp-next")
     policy = f"update-policy {{ grant corp-update name {SRV}. SRV; grant corp-next name {SRV}. SRV; }};"
     site.start(secondary=False, keys=[new], clauses=(policy,))

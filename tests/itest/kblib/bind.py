@@ -112,16 +112,16 @@ class Named(Server):
         # -g: foreground, everything on stderr. One worker thread is plenty for a test, and starts quicker.
         self.set_clock(0)
         return [program, "-g", "-n", self.threads, "-c", conf], dict(
-            os.environ, LD_PRELOAD=preload_library(), LO_ADDRESS=self.address, LO_CLOCK=self._clock_file
+            os.environ, LD_PRELOAD=preload_library(), LO_ADDRESS=self.address, LO_CLOCK=self.clock_file
         )
 
     @property
-    def _clock_file(self):
+    def clock_file(self):
         return os.path.join(self.folder, "clock")
 
     def set_clock(self, ahead_s):
         """Step the server's time of day, also while it runs."""
-        with open(os.open(self._clock_file, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as f:
+        with open(os.open(self.clock_file, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as f:
             f.write(struct.pack("=q", ahead_s))
 
     def _ready(self):

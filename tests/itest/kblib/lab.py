@@ -15,7 +15,7 @@ NDR64 = ("71710533-beba-4937-8319-b5dbef9ccc36", "1.0")
 OOB_GRACE = 2
 
 
-def start_lab(daemon, folder, listen, extra="", service="", name="lab"):
+def start_lab(daemon, folder, listen, extra="", service="", name="lab", **how):
     """daemon(config, name=) on `listen`; .where is (host, port), .status() what it says, .key its LabKey."""
     folder.mkdir(exist_ok=True)
     config = folder / "kb.yaml"
@@ -24,7 +24,7 @@ def start_lab(daemon, folder, listen, extra="", service="", name="lab"):
         f"service: {{ mode: lab, listen: [\"{listen}\"]{service} }}\n"
         f"hosts: []\nlog: {{ level: debug }}\n{extra}"
     )
-    d = daemon(config, name=name)
+    d = daemon(config, name=name, **how)
     d.wait_log(r"daemon\.ready")
     d.status = lambda: d.command("status", "--json").json
     d.address = d.status()["service"]["listen"][0]

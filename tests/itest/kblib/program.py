@@ -39,12 +39,12 @@ class Result:
         return f"$ {' '.join(self.argv)}\n{self.out}{self.err}exit code {self.code}"
 
 
-def run_program(argv, dns_port=None, timeout_s=90, stdin=None, env=None, cwd=None):
+def run_program(argv, dns_port=None, timeout_s=90, stdin=None, env=None, cwd=None, preexec=die_with_parent):
     """Run to the end. A sanitizer's report is a failure whatever the exit code says."""
     argv = [PROGRAM, *(str(a) for a in argv)]
     p = subprocess.run(
         argv, input=stdin, stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True, text=True,
-        errors="replace", timeout=timeout_s, env=environment(dns_port, **(env or {})), cwd=cwd, preexec_fn=die_with_parent,
+        errors="replace", timeout=timeout_s, env=environment(dns_port, **(env or {})), cwd=cwd, preexec_fn=preexec,
     )
     r = Result(["kmsbeacon", *argv[1:]], p.returncode, p.stdout, p.stderr)
     assert not SANITIZER.search(p.stderr), str(r)
@@ -55,9 +55,10 @@ def run_program(argv, dns_port=None, timeout_s=90, stdin=None, env=None, cwd=Non
 class Daemon(Process):
     """`kmsbeacon run`. stop() asserts a clean end: exit code 0, nothing from a sanitizer."""
 
-    def __init__(self, config, name="daemon", dns_port=None, env=None):
+    def __init__(self, config, name="daemon", dns_port=None, env=None, preexec=die_with_parent):
         self.config = str(config)
-        super().__init__(name, [PROGRAM, "run", "-c", self.config], env=environment(dns_port, **(env or {})))
+        argv = [PROGRAM, "run", "-c", self.config]
+        super().__init__(name, argv, env=environment(dns_port, **(env or {})), preexec=preexec)
 
     def command(self, *args, **how):
         """Another kmsbeacon command with the daemon's configuration."""
