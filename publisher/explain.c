@@ -386,6 +386,15 @@ void pub_explain(const struct pub_failure *f, struct pub_verdict *ret)
 	say_no_answer(f, ret);
 }
 
+void pub_explain_ad(const char *zone, const char *mname, char hint[PUB_HINT_MAX])
+{
+	(void)snprintf(hint, PUB_HINT_MAX,
+		       "zone %.150s is AD-integrated (its primary %.150s is a domain controller): "
+		       "secure dynamic update needs GSS-TSIG, which kmsbeacon does not speak: use "
+		       "`kmsbeacon publish --print powershell`, or `kmsbeacon policy --delegate`",
+		       zone, mname);
+}
+
 static void name_of(const struct pub_proof *p, char buf[DNSNAME_TEXT_MAX])
 {
 	if (dns_name_is_set(&p->name))

@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void item_end(struct pub_item *it)
+void pub_item_end(struct pub_item *it)
 {
 	struct pub_run *run = it->run;
 
 	if (it->state == IT_DONE)
+		return;
+	if (it->stop_err == ERR_OK && pub_item_ad_start(it))
 		return;
 	if (it->state == IT_PLANNED)
 		run->n_planned--;
@@ -27,7 +29,7 @@ static void end_failed(struct pub_item *it, enum pub_stage stage, enum pub_block
 	struct pub_failure f = { .stage = stage, .block = block, .err = err };
 
 	pub_item_fail(it, &f);
-	item_end(it);
+	pub_item_end(it);
 }
 
 static enum pub_stage stage_of(enum pub_item_state s)
@@ -47,6 +49,7 @@ static enum pub_stage stage_of(enum pub_item_state s)
 	case IT_CHECK:
 	case IT_PLANNED:
 	case IT_PAUSE:
+	case IT_AD:
 	case IT_DONE:
 		break;
 	}
@@ -100,6 +103,9 @@ void pub_item_stop(struct pub_item *it, int err)
 	case IT_PAUSE:
 		on_pause(&it->pause);
 		return;
+	case IT_AD:
+		pub_item_ad_stop(it);
+		return;
 	case IT_NEW:
 	case IT_TURN:
 	case IT_CHECK:
@@ -123,7 +129,7 @@ static void on_proof(struct pub_proof_op *op, struct pub_proof_outcome *o)
 	pub_item_prove(it, o);
 	free(op); /* and with it o */
 	if (err == ERR_OK)
-		item_end(it);
+		pub_item_end(it);
 	else if (!was_stopped(it))
 		end_failed(it, PUB_STAGE_PROOF, PUB_BLOCK_NONE, err);
 }
@@ -198,7 +204,7 @@ static void on_update(struct dns_client *c, const struct dns_outcome *o)
 		return;
 	}
 	pub_item_fail(it, &f);
-	item_end(it);
+	pub_item_end(it);
 }
 
 static int set_as_rrs(const struct pub_item *it, struct dns_rr **ret)
@@ -263,7 +269,7 @@ void pub_item_go(struct pub_item *it)
 	it->state = IT_QUEUE;
 	if (it->run->p.request.dry_run) {
 		it->result.state = PUB_PLANNED;
-		item_end(it);
+		pub_item_end(it);
 		return;
 	}
 	if (it->plan.n_changes == 0) {
@@ -396,7 +402,7 @@ static void use_read(struct pub_item *it)
 		dns_name_format(&it->read.other, other);
 	f.other = other;
 	pub_item_fail(it, &f);
-	item_end(it);
+	pub_item_end(it);
 }
 
 static void on_read(struct dns_client *c, const struct dns_outcome *o)
@@ -419,7 +425,7 @@ static void on_read(struct dns_client *c, const struct dns_outcome *o)
 			return;
 		}
 		pub_item_fail(it, &f);
-		item_end(it);
+		pub_item_end(it);
 		return;
 	}
 	pub_read_done(&it->read);
@@ -462,7 +468,7 @@ static void on_zone(struct pub_zone_op *op, const struct pub_zone_outcome *o)
 	if (!was_stopped(it)) {
 		if (o->zone == NULL) {
 			pub_item_fail_zone(it, o);
-			item_end(it);
+			pub_item_end(it);
 		} else { /* in the same turn, so that the first wave is soon complete */
 			ask_read(&it->turn);
 		}
@@ -522,6 +528,7 @@ void pub_item_done(struct pub_item *it)
 	pub_plan_done(&it->plan);
 	pub_findings_done(&it->findings);
 	pub_zone_free(it->own_zone);
+	free(it->ad);
 	free(it->want);
 	free(it->proof);
 }

@@ -3,6 +3,7 @@
 #define KMSBEACON_PUBLISHER_ITEM_H
 
 #include "common/log.h"
+#include "publisher/ad.h"
 #include "publisher/check.h"
 #include "publisher/index.h"
 #include "publisher/proof.h"
@@ -23,6 +24,7 @@ enum pub_item_state {
 	IT_UPDATE,  /* the UPDATE is out */
 	IT_PAUSE,   /* before reading again after a lost race */
 	IT_PROOF,
+	IT_AD, /* it failed; is the zone AD-integrated? */
 	IT_DONE,
 };
 
@@ -52,6 +54,11 @@ struct pub_item {
 	struct pub_plan plan;
 	unsigned races;
 	bool updated; /* an UPDATE was answered NOERROR */
+	enum pub_stage failed_at;
+	struct dns_name failed_mname; /* where the zone failed */
+	struct pub_ad *ad;
+	bool ad_asked; /* at most once */
+	bool ad_out;   /* a question is */
 	struct pub_findings findings;
 	struct pub_proof *proof; /* what result.proof points to */
 	struct pub_result result;
@@ -73,6 +80,8 @@ struct pub_run {
 	struct pub_turns asking;
 	struct pub_index updating; /* struct pub_turns by address of the primary */
 	struct pub_hosts *hosts;
+	struct pub_ad_cache *ad; /* of the zone cache, else own_ad */
+	struct pub_ad_cache *own_ad;
 	struct pub_sync sync;
 	bool busy; /* writing, or going over the items: pub_run_check() waits */
 	bool journal_failed;
@@ -103,6 +112,15 @@ void pub_item_go(struct pub_item *it);
 /** End soon, with @p err: nothing is waited for that can be cancelled. Harmless when done. */
 void pub_item_stop(struct pub_item *it, int err);
 void pub_item_done(struct pub_item *it);
+/** The result is there: take leave of the run. */
+void pub_item_end(struct pub_item *it);
+
+/* item_ad.c */
+/** Whether the result may come from an AD-integrated zone, so that this is found out before the
+ * item ends; it then ends itself. */
+bool pub_item_ad_start(struct pub_item *it);
+/** In IT_AD: end soon, with the result that is there. */
+void pub_item_ad_stop(struct pub_item *it);
 
 /* item_plan.c */
 int pub_item_plan(struct pub_item *it);
@@ -119,6 +137,8 @@ int pub_item_judge_sibling(struct pub_item *it, const struct dns_msg *m,
 struct pub_set *pub_item_set(const struct pub_item *it);
 
 /* item_result.c */
+/** Whether an UPDATE of the set is known to have been taken. */
+bool pub_item_worked_before(const struct pub_item *it);
 /** Put down how it failed; the facts that are missing in @p f are filled in. */
 void pub_item_fail(struct pub_item *it, const struct pub_failure *f);
 void pub_item_fail_zone(struct pub_item *it, const struct pub_zone_outcome *o);

@@ -20,7 +20,7 @@ static const char *name_text(const struct dns_name *n, char buf[DNSNAME_TEXT_MAX
 	return dns_name_format(n, buf);
 }
 
-static bool worked_before(const struct pub_item *it)
+bool pub_item_worked_before(const struct pub_item *it)
 {
 	const struct pub_set *set = pub_item_set(it);
 
@@ -52,6 +52,7 @@ static void take_verdict(struct pub_item *it, const struct pub_failure *f)
 	struct pub_verdict v;
 
 	pub_explain(f, &v);
+	it->failed_at = f->stage;
 	r->state = v.state;
 	r->err = f->err != ERR_OK ? f->err : ERR_DNS_NODATA;
 	r->rcode = v.rcode;
@@ -77,7 +78,7 @@ void pub_item_fail(struct pub_item *it, const struct pub_failure *facts)
 		f.owner = name_text(&it->zone->owner, t.owner);
 		f.mname = name_text(&it->zone->mname, t.mname);
 		f.is_secondary = pub_zone_is_secondary(it->zone);
-		f.worked_before = worked_before(it);
+		f.worked_before = pub_item_worked_before(it);
 	} else if (dns_name_prefix(PUB_OWNER_LABELS, &it->target->domain, &owner) == ERR_OK) {
 		f.owner = name_text(&owner, t.owner);
 	} else {
@@ -110,6 +111,7 @@ void pub_item_fail_zone(struct pub_item *it, const struct pub_zone_outcome *o)
 	f.owner = name_text(&o->owner, t.owner);
 	f.mname = name_text(&o->mname, t.mname);
 	f.other = name_text(&o->other, t.other);
+	it->failed_mname = o->mname;
 	it->result.zone = o->found;
 	it->result.owner = o->owner;
 	(void)snprintf(it->result.server, sizeof(it->result.server), "%s", o->server);

@@ -44,6 +44,7 @@ static void run_free(struct pub_run *run)
 	free(run->items);
 	pub_index_each(&run->updating, free);
 	pub_index_done(&run->updating);
+	pub_ad_cache_free(run->own_ad);
 	pub_targets_unref(run->targets);
 	free(run->host);
 	free(run);
@@ -324,6 +325,11 @@ static int prepare(struct pub_run *run)
 	if (run->hosts == NULL)
 		return ERR_NOMEM;
 	run->open++;
+	if (run->p.zones == NULL)
+		run->own_ad = pub_ad_cache_new();
+	run->ad = run->p.zones != NULL ? pub_zone_cache_ad(run->p.zones) : run->own_ad;
+	if (run->ad == NULL)
+		return ERR_NOMEM;
 	if (rq->orphans)
 		return pub_targets_from_orphans(run->p.targets, run->p.journal, &run->targets);
 	run->targets = pub_targets_ref(run->p.targets);

@@ -9,6 +9,7 @@
 #define KMSBEACON_PUBLISHER_ZONE_H
 
 #include "net/dns_client.h"
+#include "publisher/ad.h"
 #include "publisher/explain.h"
 #include "publisher/hosts.h"
 #include "publisher/target.h"
@@ -119,6 +120,8 @@ struct pub_zone_cache;
 struct pub_zone_cache *pub_zone_cache_new(void);
 void pub_zone_cache_free(struct pub_zone_cache *c); /* NULL is fine */
 void pub_zone_cache_clear(struct pub_zone_cache *c);
+/** What is known of domain controllers; as the cache itself, but kept when it is cleared. */
+struct pub_ad_cache *pub_zone_cache_ad(struct pub_zone_cache *c);
 /** Borrowed until it is dropped or replaced; NULL: unknown, or older than PUB_ZONE_KEEP_MS. */
 const struct pub_zone *pub_zone_cache_get(struct pub_zone_cache *c, const struct pub_target *t,
 					  uint64_t now_ms);

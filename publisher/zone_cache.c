@@ -13,6 +13,7 @@ struct entry {
 struct pub_zone_cache {
 	struct pub_index index;
 	struct entry *all;
+	struct pub_ad_cache *ad;
 };
 
 void pub_zone_free(struct pub_zone *z)
@@ -25,7 +26,21 @@ void pub_zone_free(struct pub_zone *z)
 
 struct pub_zone_cache *pub_zone_cache_new(void)
 {
-	return calloc(1, sizeof(struct pub_zone_cache));
+	struct pub_zone_cache *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->ad = pub_ad_cache_new();
+	if (c->ad == NULL) {
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+struct pub_ad_cache *pub_zone_cache_ad(struct pub_zone_cache *c)
+{
+	return c->ad;
 }
 
 void pub_zone_cache_clear(struct pub_zone_cache *c)
@@ -46,6 +61,7 @@ void pub_zone_cache_free(struct pub_zone_cache *c)
 	if (c == NULL)
 		return;
 	pub_zone_cache_clear(c);
+	pub_ad_cache_free(c->ad);
 	free(c);
 }
 
