@@ -153,23 +153,41 @@ bool addr_is_any(const struct addr *a)
 	return a->u.sa.sa_family == AF_INET && a->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
-bool addr_is_private(const struct addr *a)
+struct short_net {
+	size_t len; /* of the address */
+	uint8_t start[2];
+	unsigned bits;
+};
+
+static bool in_one_of(const struct addr *a, const struct short_net *nets, size_t n)
 {
-	static const struct {
-		size_t len;
-		uint8_t start[2];
-		unsigned bits;
-	} nets[] = {
-		{ 4, { 10, 0 }, 8 },     { 4, { 172, 16 }, 12 }, { 4, { 192, 168 }, 16 },
-		{ 4, { 169, 254 }, 16 }, { 16, { 0xfc, 0 }, 7 }, { 16, { 0xfe, 0x80 }, 10 },
-	};
 	const uint8_t *ip;
 	size_t len = raw_bytes(a, &ip);
 
-	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
+	for (size_t i = 0; i < n; i++)
 		if (nets[i].len == len && prefix_equal(nets[i].start, ip, nets[i].bits))
 			return true;
 	return false;
+}
+
+bool addr_is_link_local(const struct addr *a)
+{
+	static const struct short_net nets[] = { { 4, { 169, 254 }, 16 },
+						 { 16, { 0xfe, 0x80 }, 10 } };
+
+	return in_one_of(a, nets, sizeof(nets) / sizeof(nets[0]));
+}
+
+bool addr_is_private(const struct addr *a)
+{
+	static const struct short_net nets[] = {
+		{ 4, { 10, 0 }, 8 },
+		{ 4, { 172, 16 }, 12 },
+		{ 4, { 192, 168 }, 16 },
+		{ 16, { 0xfc, 0 }, 7 },
+	};
+
+	return in_one_of(a, nets, sizeof(nets) / sizeof(nets[0])) || addr_is_link_local(a);
 }
 
 /* Decimal without sign, blanks or leading zeros, 0 .. max. */

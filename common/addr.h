@@ -42,6 +42,8 @@ bool addr_is_loopback(const struct addr *a);
 bool addr_is_any(const struct addr *a);
 /** RFC 1918, ULA or link-local. */
 bool addr_is_private(const struct addr *a);
+/** 169.254.0.0/16 or fe80::/10. */
+bool addr_is_link_local(const struct addr *a);
 
 /** "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]:53". Literals only. 0 or ERR_PARSE.
  */

@@ -368,9 +368,6 @@ int tsig_verify(struct tsig_key *k, const struct tsig_request *req, uint64_t now
 	if (peer != 0)
 		return peer; /* BADTIME repeats our time, not its own (RFC 8945 §5.2.3) */
 	off = now_s > rd.time_signed ? now_s - rd.time_signed : rd.time_signed - now_s;
-	if (off > rd.fudge) {
-		set_skew(ret, rd.time_signed, now_s);
-		return ERR_TSIG_TIME;
-	}
-	return 0;
+	set_skew(ret, rd.time_signed, now_s);
+	return off > rd.fudge ? ERR_TSIG_TIME : 0;
 }

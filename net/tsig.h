@@ -72,7 +72,8 @@ struct tsig_result {
 	bool present;
 	bool verified;  /* the MAC is right: the key's owner said this, in answer to our request */
 	uint16_t error; /* DNS_RCODE_BADSIG, BADKEY, BADTIME, BADTRUNC; 0 */
-	/** Server's clock minus ours: from BADTIME (a guess, unless verified) and ERR_TSIG_TIME. */
+	/** Server's clock minus ours: from BADTIME (a guess, unless verified), and from each reply
+	 * that verifies without an error, be it in time or not. */
 	int64_t skew_s;
 	bool has_skew;
 };

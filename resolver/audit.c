@@ -3,56 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "resolver/audit_judge.h"
-
-#define SETTLE_STEP_MS 500 /* between two rounds of questions */
-#define SERVER_TRIES   2
-#define DIFFER_ROUNDS  3 /* as often must servers contradict each other at one serial */
-
-enum audit_state {
-	AUDIT_ZONE,    /* which zone, which servers */
-	AUDIT_ASK,     /* what each of them says */
-	AUDIT_SETTLE,  /* they disagree in a way that time may heal */
-	AUDIT_TARGETS, /* the hosts behind the records */
-	AUDIT_CLOSING,
-};
-
-/** The questions to one server; answers go to result.servers[same index]. */
-struct server_ask {
-	struct rsv_audit_impl *a;
-	struct dns_server addrs[HOST_LOOKUP_ADDRS_MAX];
-	struct dns_question soa_question;
-	struct dns_client soa;
-	struct rsv_lookup srv;
-	bool soa_running, srv_running;
-};
-
-struct target_ask {
-	struct rsv_audit_impl *a;
-	struct rsv_target_wait wait;
-	bool running;
-};
-
-struct rsv_audit_impl {
-	struct rsv_audit *op;
-	struct net *net;
-	struct rsv_audit_params p; /* of its pointers, only `targets` is used */
-	struct dns_server servers[DNS_CLIENT_SERVERS_MAX];
-	struct rsv_expect *expect, *own;
-	struct dns_name srv_name; /* _vlmcs._tcp.DOMAIN */
-
-	enum audit_state state;
-	unsigned open; /* timers and children */
-	unsigned asking;
-	uv_timer_t settle;
-	uint64_t settle_until; /* loop time; 0: not begun */
-	unsigned rounds;       /* of questions to all servers */
-	struct rsv_zone_op zone;
-	struct rsv_zone_result found; /* with err 0 */
-	struct server_ask *asks;
-	struct target_ask *target_asks;
-	struct rsv_audit_result r;
-};
+#include "resolver/audit_priv.h"
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
@@ -68,8 +19,13 @@ static void impl_free(struct rsv_audit_impl *a)
 	rsv_queries_done(&a->r.queries);
 	free(a->asks);
 	free(a->target_asks);
+	for (size_t i = 0; i < a->r.n_suffixes; i++)
+		rsv_set_done(&a->r.suffixes[i].set);
+	free(a->suffix_asks);
 	free(a->expect);
 	free(a->own);
+	free(a->journal);
+	tsig_key_unref(a->p.key);
 	free(a);
 }
 
@@ -82,11 +38,15 @@ static int verdict(struct rsv_audit_impl *a)
 		.n_expect = a->p.n_expect,
 		.own = a->own,
 		.n_own = a->p.n_own,
+		.journal = a->journal,
+		.n_journal = a->p.n_journal,
+		.lab = a->p.lab,
 	};
 	enum rsv_agreement agreement;
 	int err = 0;
 
 	in.reference = rsv_judge_servers(a->r.servers, a->r.n_servers, &a->r.zone, &agreement);
+	rsv_audit_mark_late(a);
 	if (in.reference != RSV_NO_SERVER && a->r.records == NULL)
 		err = rsv_judge_records(&a->r, in.reference);
 	return err == 0 ? rsv_judge_findings(&a->r, &in) : err;
@@ -124,233 +84,30 @@ static void on_deadline_closed(uv_handle_t *h)
 		op->done(op, &nothing);
 }
 
-static void finish(struct rsv_audit_impl *a, int err)
+void rsv_audit_finish(struct rsv_audit_impl *a, int err)
 {
-	enum audit_state was = a->state;
+	enum rsv_audit_state was = a->state;
 
-	if (was == AUDIT_CLOSING)
+	if (was == RSV_AUDIT_CLOSING)
 		return; /* first caller wins */
-	a->state = AUDIT_CLOSING;
+	a->state = RSV_AUDIT_CLOSING;
 	a->r.err = err;
-	if (was == AUDIT_ZONE)
+	if (was == RSV_AUDIT_ZONE)
 		rsv_zone_op_cancel(&a->zone);
-	for (size_t i = 0; a->asks != NULL && i < a->r.n_servers; i++) {
-		if (a->asks[i].soa_running)
-			dns_client_cancel(&a->asks[i].soa);
-		if (a->asks[i].srv_running)
-			rsv_lookup_cancel(&a->asks[i].srv);
-	}
-	for (size_t i = 0; a->target_asks != NULL && i < a->r.n_records; i++)
-		if (a->target_asks[i].running)
-			rsv_targets_cancel(&a->target_asks[i].wait);
+	rsv_audit_ask_cancel(a);
+	rsv_audit_side_cancel(a);
 	uv_close((uv_handle_t *)&a->settle, on_settle_closed);
 	uv_close((uv_handle_t *)&a->op->deadline, on_deadline_closed);
 }
 
-/** A child ended. @return false: closing, do nothing more. */
-static bool goes_on(struct rsv_audit_impl *a)
+bool rsv_audit_goes_on(struct rsv_audit_impl *a)
 {
-	if (a->state != AUDIT_CLOSING) {
+	if (a->state != RSV_AUDIT_CLOSING) {
 		a->open--; /* the timers are still counted, so this is not the last */
 		return true;
 	}
 	one_closed(a);
 	return false;
-}
-
-/* ---- targets --------------------------------------------------------------------------------- */
-
-static void on_target(struct rsv_target_wait *w, const struct rsv_target_result *t)
-{
-	struct target_ask *k = w->owner;
-	struct rsv_audit_impl *a = k->a;
-
-	k->running = false;
-	if (!goes_on(a))
-		return;
-	if (t != NULL) {
-		struct rsv_audit_record *r = &a->r.records[k - a->target_asks];
-
-		r->known = true;
-		r->target = *t;
-	}
-	if (--a->asking == 0)
-		finish(a, 0);
-}
-
-static void ask_targets(struct rsv_audit_impl *a)
-{
-	a->state = AUDIT_TARGETS;
-	if (a->r.n_records > 0) {
-		a->target_asks = calloc(a->r.n_records, sizeof(*a->target_asks));
-		if (a->target_asks == NULL) {
-			finish(a, ERR_NOMEM);
-			return;
-		}
-	}
-	for (size_t i = 0; i < a->r.n_records; i++) {
-		const struct dns_srv *srv = &a->r.records[i].rec.srv;
-		struct target_ask *k = &a->target_asks[i];
-
-		if (dns_name_is_root(&srv->target) || srv->port == 0)
-			continue;
-		k->a = a;
-		k->wait.owner = k;
-		k->running = true;
-		a->asking++;
-		a->open++;
-		rsv_targets_ask(a->p.targets, &srv->target, srv->port, &k->wait, on_target);
-	}
-	if (a->asking == 0)
-		finish(a, 0);
-}
-
-/* ---- servers --------------------------------------------------------------------------------- */
-
-static void ask_servers(struct rsv_audit_impl *a);
-
-static void on_settle(uv_timer_t *t)
-{
-	struct rsv_audit_impl *a = t->data;
-
-	if (a->state == AUDIT_SETTLE)
-		ask_servers(a);
-}
-
-/** All servers have answered, or will not. */
-static void all_heard(struct rsv_audit_impl *a)
-{
-	uint64_t now = uv_now(a->net->loop);
-	enum rsv_agreement agreement;
-	size_t reference;
-	int err = 0;
-
-	reference = rsv_judge_servers(a->r.servers, a->r.n_servers, &a->r.zone, &agreement);
-	if (a->settle_until == 0)
-		a->settle_until = now + a->p.settle_ms;
-	a->rounds++;
-	if (now < a->settle_until &&
-	    (agreement == RSV_LAG || (agreement == RSV_DIFFER && a->rounds < DIFFER_ROUNDS))) {
-		a->state = AUDIT_SETTLE;
-		uv_timer_start(&a->settle, on_settle, SETTLE_STEP_MS, 0);
-		return;
-	}
-	if (reference != RSV_NO_SERVER)
-		err = rsv_judge_records(&a->r, reference);
-	if (err != 0)
-		finish(a, err);
-	else
-		ask_targets(a);
-}
-
-static void heard(struct rsv_audit_impl *a)
-{
-	if (--a->asking == 0)
-		all_heard(a);
-}
-
-static void on_soa(struct dns_client *c, const struct dns_outcome *o)
-{
-	struct server_ask *k = c->owner;
-	struct rsv_audit_impl *a = k->a;
-	struct rsv_server_view *v = &a->r.servers[k - a->asks];
-	size_t n = 0;
-	const struct dns_rr *rr;
-
-	k->soa_running = false;
-	rsv_queries_add(&a->r.queries, &k->soa_question, o);
-	if (!goes_on(a))
-		return;
-	v->soa_err = o->err;
-	v->has_serial = false;
-	rr = o->err == 0 ? dnsmsg_section(o->msg, DNS_ANSWER, &n) : NULL;
-	for (; n > 0; n--, rr++) {
-		if (rr->type == DNS_TYPE_SOA && rr->rclass == DNS_CLASS_IN &&
-		    dns_name_equal(&rr->owner, &k->soa_question.name)) {
-			v->has_serial = true;
-			v->serial = rr->data.soa.serial;
-		}
-	}
-	heard(a);
-}
-
-static void on_srv(struct rsv_lookup *l, struct rsv_lookup_result *r)
-{
-	struct server_ask *k = l->owner;
-	struct rsv_audit_impl *a = k->a;
-	struct rsv_server_view *v = &a->r.servers[k - a->asks];
-
-	k->srv_running = false;
-	if (!goes_on(a))
-		return;
-	rsv_set_done(&v->set);
-	v->set = r->set;
-	memset(&r->set, 0, sizeof(r->set));
-	v->srv_err = r->err;
-	v->aa = r->aa;
-	if (addr_is_set(&r->server))
-		v->addr = r->server;
-	heard(a);
-}
-
-static void ask_soa(struct rsv_audit_impl *a, struct server_ask *k, size_t n_addrs, bool rd)
-{
-	struct dns_client_params p = {
-		.servers = k->addrs,
-		.n_servers = n_addrs,
-		.question = &k->soa_question,
-		.total_ms = RSV_AUDIT_SERVER_MS,
-		.tries = SERVER_TRIES,
-	};
-
-	k->soa_question =
-		(struct dns_question){ .name = a->r.zone, .type = DNS_TYPE_SOA, .rd = rd };
-	k->soa_running = true;
-	k->soa.owner = k;
-	a->asking++;
-	a->open++;
-	dns_client_start(&k->soa, a->net, &p, on_soa);
-}
-
-static void ask_server(struct rsv_audit_impl *a, size_t i)
-{
-	struct rsv_server_view *v = &a->r.servers[i];
-	struct server_ask *k = &a->asks[i];
-	bool is_ns = v->role == RSV_ROLE_NS;
-	struct rsv_lookup_params p = {
-		.name = is_ns ? a->found.owner : a->srv_name,
-		.servers = k->addrs,
-		.n_servers = v->n_addrs,
-		.rd = !is_ns,
-		.total_ms = RSV_AUDIT_SERVER_MS,
-		.queries = &a->r.queries,
-	};
-
-	if (v->n_addrs == 0)
-		return;
-	k->a = a;
-	for (size_t n = 0; n < v->n_addrs; n++)
-		k->addrs[n].addr = v->addrs[n];
-	if (a->r.has_zone && v->role != RSV_ROLE_RESOLVER)
-		ask_soa(a, k, v->n_addrs, !is_ns);
-	k->srv_running = true;
-	k->srv.owner = k;
-	a->asking++;
-	a->open++;
-	rsv_lookup_start(&k->srv, a->net, &p, on_srv);
-}
-
-/** Ask all of them; again those with authority only, since the others do not settle. */
-static void ask_servers(struct rsv_audit_impl *a)
-{
-	bool again = a->state == AUDIT_SETTLE;
-
-	a->state = AUDIT_ASK;
-	for (size_t i = 0; i < a->r.n_servers; i++)
-		if (!again || (a->r.servers[i].aa && a->r.servers[i].role != RSV_ROLE_RESOLVER))
-			ask_server(a, i);
-	if (a->asking == 0)
-		all_heard(a);
 }
 
 /* ---- which servers --------------------------------------------------------------------------- */
@@ -426,7 +183,7 @@ static void on_zone(struct rsv_zone_op *z, const struct rsv_zone_result *r)
 {
 	struct rsv_audit_impl *a = z->owner;
 
-	if (!goes_on(a))
+	if (!rsv_audit_goes_on(a))
 		return;
 	a->r.zone_err = r->err;
 	if (r->err == 0) {
@@ -436,25 +193,31 @@ static void on_zone(struct rsv_zone_op *z, const struct rsv_zone_result *r)
 		a->r.primary = r->mname;
 	}
 	list_servers(a);
-	ask_servers(a);
+	rsv_audit_ask_servers(a);
 }
 
-/** `--server` first: who names servers knows a way that the resolvers may not know. */
+size_t rsv_audit_ways(const struct rsv_audit_impl *a, struct dns_server ret[DNS_CLIENT_SERVERS_MAX])
+{
+	size_t n = a->p.n_servers;
+
+	memset(ret, 0, DNS_CLIENT_SERVERS_MAX * sizeof(*ret));
+	memcpy(ret, a->servers, n * sizeof(*ret));
+	for (size_t i = 0; i < a->net->n_resolvers && n < DNS_CLIENT_SERVERS_MAX; i++)
+		ret[n++].addr = a->net->resolvers[i];
+	return n;
+}
+
 static void find_zone(struct rsv_audit_impl *a)
 {
 	struct dns_server list[DNS_CLIENT_SERVERS_MAX];
 	struct rsv_zone_params p = {
 		.name = a->srv_name,
 		.servers = list,
-		.n_servers = a->p.n_servers,
+		.n_servers = rsv_audit_ways(a, list),
 		.queries = &a->r.queries,
 	};
 
-	memset(list, 0, sizeof(list));
-	memcpy(list, a->servers, a->p.n_servers * sizeof(*list));
-	for (size_t i = 0; i < a->net->n_resolvers && p.n_servers < DNS_CLIENT_SERVERS_MAX; i++)
-		list[p.n_servers++].addr = a->net->resolvers[i];
-	a->state = AUDIT_ZONE;
+	a->state = RSV_AUDIT_ZONE;
 	a->zone.owner = a;
 	a->open++;
 	rsv_zone_op_start(&a->zone, a->net, &p, on_zone);
@@ -464,24 +227,38 @@ static void find_zone(struct rsv_audit_impl *a)
 
 static void on_deadline(uv_timer_t *t)
 {
-	finish(((struct rsv_audit *)t->data)->impl, 0);
+	rsv_audit_finish(((struct rsv_audit *)t->data)->impl, 0);
 }
 
-static struct rsv_expect *copy_expect(const struct rsv_expect *e, size_t n)
+static void *copy_list(const void *list, size_t n, size_t size)
 {
-	struct rsv_expect *copy = calloc(n > 0 ? n : 1, sizeof(*copy));
+	void *copy = calloc(n > 0 ? n : 1, size);
 
 	if (copy != NULL && n > 0)
-		memcpy(copy, e, n * sizeof(*copy));
+		memcpy(copy, list, n * size);
 	return copy;
+}
+
+/** The others of the search list, and where the domain stands among them. */
+static void set_suffixes(struct rsv_audit_impl *a, const struct rsv_audit_params *p)
+{
+	for (size_t i = 0; i < p->n_suffixes; i++) {
+		if (dns_name_equal(&p->suffixes[i], &p->domain))
+			a->r.suffix_at = a->r.n_suffixes;
+		else
+			a->r.suffixes[a->r.n_suffixes++].domain = p->suffixes[i];
+	}
 }
 
 static int set_up(struct rsv_audit_impl *a, const struct rsv_audit_params *p)
 {
 	a->p = *p;
+	a->p.key = p->key != NULL ? tsig_key_ref(p->key) : NULL;
 	a->r.domain = p->domain;
+	a->reference = RSV_NO_SERVER;
 	if (p->n_servers > DNS_CLIENT_SERVERS_MAX || p->n_expect > RSV_EXPECT_MAX ||
-	    p->n_own > RSV_EXPECT_MAX)
+	    p->n_own > RSV_EXPECT_MAX || p->n_journal > RSV_JOURNAL_MAX ||
+	    p->n_suffixes > RSV_AUDIT_SUFFIXES_MAX)
 		return ERR_LIMIT;
 	if (p->n_servers > 0)
 		memcpy(a->servers, p->servers, p->n_servers * sizeof(*a->servers));
@@ -489,11 +266,14 @@ static int set_up(struct rsv_audit_impl *a, const struct rsv_audit_params *p)
 		a->p.settle_ms = RSV_AUDIT_SETTLE_MS;
 	if (p->total_ms == 0)
 		a->p.total_ms = RSV_AUDIT_TOTAL_MS;
-	a->expect = copy_expect(p->expect, p->n_expect);
-	a->own = copy_expect(p->own, p->n_own);
+	set_suffixes(a, p);
+	a->expect = copy_list(p->expect, p->n_expect, sizeof(*a->expect));
+	a->own = copy_list(p->own, p->n_own, sizeof(*a->own));
+	a->journal = copy_list(p->journal, p->n_journal, sizeof(*a->journal));
 	a->r.servers = calloc(RSV_AUDIT_SERVERS_MAX, sizeof(*a->r.servers));
 	a->asks = calloc(RSV_AUDIT_SERVERS_MAX, sizeof(*a->asks));
-	if (a->expect == NULL || a->own == NULL || a->r.servers == NULL || a->asks == NULL)
+	if (a->expect == NULL || a->own == NULL || a->journal == NULL || a->r.servers == NULL ||
+	    a->asks == NULL)
 		return ERR_NOMEM;
 	return rsv_srv_name(&p->domain, &a->srv_name);
 }
@@ -517,10 +297,10 @@ void rsv_audit_start(struct rsv_audit *op, struct net *net, const struct rsv_aud
 	uv_timer_init(net->loop, &a->settle);
 	a->settle.data = a;
 	a->open = 2; /* the timers */
-	a->state = AUDIT_SETTLE;
+	a->state = RSV_AUDIT_SETTLE;
 	err = set_up(a, p);
 	if (err != 0) {
-		finish(a, err);
+		rsv_audit_finish(a, err);
 		return;
 	}
 	uv_timer_start(&op->deadline, on_deadline, a->p.total_ms, 0);
@@ -530,5 +310,5 @@ void rsv_audit_start(struct rsv_audit *op, struct net *net, const struct rsv_aud
 void rsv_audit_cancel(struct rsv_audit *op)
 {
 	if (op->impl != NULL)
-		finish(op->impl, ERR_CANCELED);
+		rsv_audit_finish(op->impl, ERR_CANCELED);
 }

@@ -24,6 +24,7 @@
 #define RSV_AUDIT_SETTLE_MS   8000
 #define RSV_AUDIT_SERVER_MS   6000 /* for one server to answer one question */
 #define RSV_EXPECT_MAX        256
+#define RSV_JOURNAL_MAX       1024
 
 /** ok, warning, critical, unknown: the Nagios codes are the values (design §3). */
 enum rsv_status { RSV_OK_, RSV_WARN_, RSV_CRIT_, RSV_UNKNOWN_, RSV_STATUS_COUNT_ };
@@ -32,6 +33,22 @@ const char *rsv_status_name(enum rsv_status s);
 int rsv_status_exit_code(enum rsv_status s);
 /** Of several domains: critical before unknown before warning before ok. */
 enum rsv_status rsv_status_worst(enum rsv_status a, enum rsv_status b);
+
+/** What the journal of this machine's publisher says of a record. */
+enum rsv_journal_state {
+	RSV_J_NONE, /* nothing */
+	RSV_J_PUBLISHED,
+	RSV_J_ADOPTED,   /* was there before us */
+	RSV_J_WITHDRAWN, /* taken back by us: by a person, or by the health gate */
+	RSV_J_STATE_COUNT_,
+};
+const char *rsv_journal_state_name(enum rsv_journal_state s); /* "published" ... */
+
+struct rsv_journal_row {
+	struct dns_srv srv;
+	enum rsv_journal_state state;
+	int64_t since_ms; /* wall clock */
+};
 
 /** A record that should be there. */
 struct rsv_expect {
@@ -84,9 +101,13 @@ struct rsv_server_view {
 	bool aa; /* of the SRV answer */
 	bool has_serial;
 	uint32_t serial;
-	int srv_err;        /* as rsv_lookup_result.err */
-	struct rsv_set set; /* with srv_err 0 */
-	bool other_zone; /* it said "no" in the name of another zone: it does not have this one */
+	struct dns_name mname; /* of its SOA, with has_serial */
+	int srv_err;           /* as rsv_lookup_result.err */
+	struct rsv_set set;    /* with srv_err 0 */
+	/** Its serial is older than one that another server had settle_ms ago. */
+	bool late;
+	bool inconsistent; /* a resolver that answers now this, now that */
+	bool other_zone;   /* it said "no" in the name of another zone: it does not have this one */
 	enum rsv_server_state state;
 };
 
@@ -94,10 +115,28 @@ struct rsv_audit_record {
 	struct rsv_record rec; /* target "." for an absence */
 	enum rsv_class cls;
 	bool mine;
+	enum rsv_journal_state journal;
 	double probability;
 	bool known; /* target was looked at: `target` means something */
 	struct rsv_target_result target;
 };
+
+/** What a signed question to the primary showed. */
+struct rsv_key_check {
+	bool asked;
+	int err;
+	bool has_skew;
+	int64_t skew_s; /* its clock minus ours */
+	struct addr server;
+};
+
+/** The set of another domain of the search list. */
+struct rsv_suffix {
+	struct dns_name domain;
+	int err; /* as rsv_lookup_result.err */
+	struct rsv_set set;
+};
+#define RSV_AUDIT_SUFFIXES_MAX 16
 
 struct rsv_audit_result {
 	/** 0: the audit came to its end. ERR_CANCELED, ERR_NOMEM: it did not. */
@@ -112,6 +151,11 @@ struct rsv_audit_result {
 	size_t n_servers;
 	struct rsv_audit_record *records; /* of the reference server, canonical order */
 	size_t n_records;
+	bool wildcard; /* a name that nobody made up before has the same answer */
+	struct rsv_key_check key;
+	struct rsv_suffix suffixes[RSV_AUDIT_SUFFIXES_MAX]; /* in the order of the list */
+	size_t n_suffixes;
+	size_t suffix_at;             /* how many of them come before the domain */
 	struct rsv_finding *findings; /* most severe first */
 	size_t n_findings;
 	size_t findings_dropped;
@@ -132,6 +176,19 @@ struct rsv_audit_params {
 	/** What the configuration publishes in this domain. Copied. */
 	const struct rsv_expect *own;
 	size_t n_own;
+	/** What this machine's publisher has in its journal about the domain. Copied. */
+	const struct rsv_journal_row *journal;
+	size_t n_journal;
+	bool lab; /* loopback targets are meant */
+	/** Of the zone's updates: a signed question to the primary shows whether it is accepted and
+	 * how far the clocks differ. NULL: not asked. Referenced while the audit runs. */
+	struct tsig_key *key;
+	struct addr key_server; /* the primary, where it is configured; unset: the MNAME */
+	/** A search list that the domain is part of, all of it; at most RSV_AUDIT_SUFFIXES_MAX.
+	 * Copied. */
+	const struct dns_name *suffixes;
+	size_t n_suffixes;
+	unsigned resolver_samples;   /* questions to each resolver; 0: 1 */
 	struct rsv_targets *targets; /* borrowed until done() */
 	uint32_t settle_ms;          /* 0: RSV_AUDIT_SETTLE_MS */
 	uint32_t total_ms;           /* 0: RSV_AUDIT_TOTAL_MS */

@@ -39,14 +39,62 @@ struct rsv_judge_input {
 	size_t n_expect;
 	const struct rsv_expect *own;
 	size_t n_own;
+	const struct rsv_journal_row *journal;
+	size_t n_journal;
+	bool lab; /* loopback targets are meant */
 };
 /** Classes, findings (most severe first) and status. 0 or ERR_NOMEM. */
 int rsv_judge_findings(struct rsv_audit_result *r, const struct rsv_judge_input *in);
 
+/** A definite answer: records, or that there are none. @p err: of a lookup. */
+bool rsv_is_answer(int err);
+/** Whether two answers say the same, or one of them nothing definite. */
+bool rsv_same_answer(int err_a, const struct rsv_set *a, int err_b, const struct rsv_set *b);
+/** The same records, of whatever TTL; an empty set is one, by NXDOMAIN or by NODATA. */
+bool rsv_same_set(const struct rsv_set *a, const struct rsv_set *b);
+/** Whether each of several servers calls itself the primary, as domain controllers do: then their
+ * serials do not compare. */
+bool rsv_many_primaries(const struct rsv_server_view *v, size_t n);
+
 /** Whether serial @p a is older than @p b (RFC 1982; false where that is undefined). */
 bool rsv_serial_older(uint32_t a, uint32_t b);
 
-/* audit_servers.c, for audit_records.c */
+/* ---- between the parts of the judgement ---- */
+
+/** What is wanted of the domain: the complete set where one was given, else the configuration. */
+struct rsv_wanted {
+	const struct rsv_expect *e;
+	size_t n;
+	bool complete;
+};
+struct rsv_wanted rsv_wanted(const struct rsv_judge_input *in);
+
+/* audit_records.c */
+bool rsv_same_host(const struct rsv_expect *e, const struct dns_srv *s);
+bool rsv_matches(const struct rsv_expect *e, const struct dns_srv *s);
+bool rsv_any_matches(const struct rsv_expect *e, size_t n, const struct dns_srv *s);
+/** The expectation for the host of @p s; NULL: none. */
+const struct rsv_expect *rsv_for_host(const struct rsv_expect *e, size_t n,
+				      const struct dns_srv *s);
+/** NULL: the journal has nothing of it. */
+const struct rsv_journal_row *rsv_journal_row(const struct rsv_judge_input *in,
+					      const struct dns_srv *s);
+bool rsv_is_absence(const struct rsv_audit_record *c); /* the target "." */
+/** Nobody can be reached through it, as far as was looked. */
+bool rsv_is_down(const struct rsv_audit_record *c);
+#define RSV_DESCRIBE_MAX 300
+/** "kms1.corp.example:1688 (priority 0, weight 10)" */
+const char *rsv_describe(const struct dns_srv *s, char buf[RSV_DESCRIBE_MAX]);
+
+/* audit_wanted.c: record i against what is wanted, and the host behind it */
+int rsv_judge_wanted(struct rsv_audit_result *r, size_t i, const struct rsv_judge_input *in);
+int rsv_judge_target(struct rsv_audit_result *r, size_t i, const struct rsv_judge_input *in);
+int rsv_judge_missing(struct rsv_audit_result *r, const struct rsv_judge_input *in);
+
+/* audit_set.c */
+int rsv_judge_set(struct rsv_audit_result *r, const struct rsv_judge_input *in);
+
+/* audit_servers.c */
 int rsv_finding_add(struct rsv_audit_result *r, enum finding_id id, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 int rsv_judge_server_findings(struct rsv_audit_result *r, size_t reference);

@@ -58,6 +58,10 @@ static json_t *record(const struct rsv_audit_result *r, size_t i)
 	json_t *o = rsv_json_record(&c->rec);
 	bool ok =
 		rsv_json_set(o, "class", json_string(rsv_class_name(c->cls))) &&
+		rsv_json_set(o, "journal",
+			     c->journal == RSV_J_NONE
+				     ? json_null()
+				     : json_string(rsv_journal_state_name(c->journal))) &&
 		rsv_json_set(o, "probability", rsv_json_rounded(c->probability, 1000000)) &&
 		rsv_json_set(o, "addresses", rsv_json_hosts(c->target.addrs, c->target.n_addrs)) &&
 		rsv_json_set(o, "probe", rsv_json_probe(p));

@@ -6,7 +6,8 @@
 
 #include "resolver/audit_judge.h"
 
-#define STALE_MAX_S 86400 /* an old copy of a set that is gone lasts no longer, usually */
+#define CLOCK_SKEW_MAX_S 60    /* well before the 300 s at which signed updates fail */
+#define STALE_MAX_S      86400 /* an old copy of a set that is gone lasts no longer, usually */
 
 bool rsv_serial_older(uint32_t a, uint32_t b)
 {
@@ -15,10 +16,14 @@ bool rsv_serial_older(uint32_t a, uint32_t b)
 	return ahead != 0 && ahead < 0x80000000u;
 }
 
-/** A definite answer: records, or that there are none. */
+bool rsv_is_answer(int err)
+{
+	return err == 0 || err == ERR_DNS_NODATA || err == ERR_RCODE_NXDOMAIN;
+}
+
 static bool has_answer(const struct rsv_server_view *v)
 {
-	return v->srv_err == 0 || v->srv_err == ERR_DNS_NODATA || v->srv_err == ERR_RCODE_NXDOMAIN;
+	return rsv_is_answer(v->srv_err);
 }
 
 static bool has_authority(const struct rsv_server_view *v)
@@ -26,8 +31,7 @@ static bool has_authority(const struct rsv_server_view *v)
 	return v->role != RSV_ROLE_RESOLVER && v->aa && !v->other_zone && has_answer(v);
 }
 
-/** An empty set is one, whether by NXDOMAIN or by NODATA. */
-static bool same_set(const struct rsv_set *a, const struct rsv_set *b)
+bool rsv_same_set(const struct rsv_set *a, const struct rsv_set *b)
 {
 	if (a->n != b->n || a->absent != b->absent)
 		return false;
@@ -37,13 +41,34 @@ static bool same_set(const struct rsv_set *a, const struct rsv_set *b)
 	return true;
 }
 
+bool rsv_same_answer(int err_a, const struct rsv_set *a, int err_b, const struct rsv_set *b)
+{
+	return !rsv_is_answer(err_a) || !rsv_is_answer(err_b) || rsv_same_set(a, b);
+}
+
+bool rsv_many_primaries(const struct rsv_server_view *v, size_t n)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < n; i++)
+		found += v[i].role == RSV_ROLE_NS && has_authority(&v[i]) && v[i].has_serial &&
+			 dns_name_equal(&v[i].mname, &v[i].name);
+	return found > 1;
+}
+
 static bool same_ttl(const struct rsv_set *a, const struct rsv_set *b)
 {
 	return a->ttl == b->ttl && a->mixed_ttl == b->mixed_ttl;
 }
 
+/** Whether the zone of @p a is older than that of @p b, as far as their serials compare. */
+static bool is_older(const struct rsv_server_view *a, const struct rsv_server_view *b, bool many)
+{
+	return !many && a->has_serial && b->has_serial && rsv_serial_older(a->serial, b->serial);
+}
+
 /** Whether @p a is a better reference than @p b. */
-static bool better(const struct rsv_server_view *a, const struct rsv_server_view *b)
+static bool better(const struct rsv_server_view *a, const struct rsv_server_view *b, bool many)
 {
 	if (has_authority(a) != has_authority(b))
 		return has_authority(a);
@@ -51,18 +76,18 @@ static bool better(const struct rsv_server_view *a, const struct rsv_server_view
 		return false; /* the first that answered */
 	if (a->has_serial != b->has_serial)
 		return a->has_serial;
-	if (a->has_serial && a->serial != b->serial)
-		return rsv_serial_older(b->serial, a->serial);
+	if (is_older(a, b, many) || is_older(b, a, many))
+		return is_older(b, a, many);
 	return a->is_primary && !b->is_primary;
 }
 
-static size_t choose(const struct rsv_server_view *v, size_t n)
+static size_t choose(const struct rsv_server_view *v, size_t n, bool many)
 {
 	size_t best = RSV_NO_SERVER;
 
 	for (size_t i = 0; i < n; i++)
 		if (has_answer(&v[i]) && (v[i].role != RSV_ROLE_NS || has_authority(&v[i])) &&
-		    (best == RSV_NO_SERVER || better(&v[i], &v[best])))
+		    (best == RSV_NO_SERVER || better(&v[i], &v[best], many)))
 			best = i;
 	return best;
 }
@@ -88,29 +113,31 @@ static enum rsv_server_state resolver_state(const struct rsv_server_view *v,
 }
 
 static enum rsv_server_state judge(const struct rsv_server_view *v,
-				   const struct rsv_server_view *ref)
+				   const struct rsv_server_view *ref, bool many)
 {
 	if (v->role == RSV_ROLE_NS && !has_authority(v))
 		return is_reply(v->srv_err) ? RSV_S_LAME : RSV_S_UNREACHABLE;
 	if (!has_answer(v))
 		return RSV_S_UNREACHABLE;
-	if (ref == NULL || same_set(&v->set, &ref->set))
+	if (ref == NULL || rsv_same_set(&v->set, &ref->set))
 		return RSV_S_OK;
 	if (!has_authority(v))
 		return has_authority(ref) ? resolver_state(v, ref) : RSV_S_DIFFERS;
-	if (v->has_serial && ref->has_serial && rsv_serial_older(v->serial, ref->serial))
-		return RSV_S_LAGGING;
-	return RSV_S_DIFFERS;
+	return is_older(v, ref, many) ? RSV_S_LAGGING : RSV_S_DIFFERS;
 }
 
 static enum rsv_agreement agreement(const struct rsv_server_view *v,
-				    const struct rsv_server_view *ref)
+				    const struct rsv_server_view *ref, bool many)
 {
-	if (!has_authority(v) || (v->state == RSV_S_OK && same_ttl(&v->set, &ref->set)))
+	bool older = is_older(v, ref, many);
+
+	if (!has_authority(v))
 		return RSV_AGREE;
-	return v->has_serial && ref->has_serial && rsv_serial_older(v->serial, ref->serial)
-		       ? RSV_LAG
-		       : RSV_DIFFER;
+	if (older && v->is_primary) /* its own change may be on the way to the server asked */
+		return RSV_LAG;
+	if (v->state == RSV_S_OK && same_ttl(&v->set, &ref->set))
+		return RSV_AGREE;
+	return older ? RSV_LAG : RSV_DIFFER;
 }
 
 size_t rsv_judge_servers(struct rsv_server_view *v, size_t n, const struct dns_name *zone,
@@ -118,51 +145,72 @@ size_t rsv_judge_servers(struct rsv_server_view *v, size_t n, const struct dns_n
 {
 	const struct rsv_server_view *ref;
 	size_t best;
+	bool many;
 
 	for (size_t i = 0; i < n; i++)
 		v[i].other_zone = v[i].srv_err != 0 && has_answer(&v[i]) && zone != NULL &&
 				  dns_name_is_set(zone) &&
 				  dns_name_is_set(&v[i].set.negative_zone) &&
 				  !dns_name_equal(&v[i].set.negative_zone, zone);
-	best = choose(v, n);
+	many = rsv_many_primaries(v, n);
+	best = choose(v, n, many);
 	ref = best != RSV_NO_SERVER ? &v[best] : NULL;
 
 	*ret_agreement = RSV_AGREE;
 	for (size_t i = 0; i < n; i++) {
 		enum rsv_agreement a;
 
-		v[i].state = judge(&v[i], ref);
-		a = ref != NULL ? agreement(&v[i], ref) : RSV_AGREE;
+		v[i].state = judge(&v[i], ref, many);
+		a = ref != NULL ? agreement(&v[i], ref, many) : RSV_AGREE;
 		if (a > *ret_agreement)
 			*ret_agreement = a;
 	}
 	return best;
 }
 
-int rsv_finding_add(struct rsv_audit_result *r, enum finding_id id, const char *fmt, ...)
+/** Where a further finding goes; NULL without memory, and where it is to be dropped. */
+static struct rsv_finding *finding_slot(struct rsv_audit_result *r, enum finding_severity severity,
+					int *ret_err)
 {
 	struct rsv_finding *grown;
-	va_list ap;
 
-	if (finding_info(id)->severity > r->worst)
-		r->worst = finding_info(id)->severity;
-	if (r->n_findings >= RSV_FINDINGS_MAX) {
+	*ret_err = 0;
+	if (r->n_findings >= RSV_FINDINGS_MAX) { /* a flood must not hide what is worse */
 		r->findings_dropped++;
-		return 0;
+		for (size_t i = r->n_findings; i-- > 0;)
+			if (finding_info(r->findings[i].id)->severity < severity)
+				return &r->findings[i];
+		return NULL;
 	}
 	if ((r->n_findings & (r->n_findings - 1)) == 0) { /* full at each power of two */
 		size_t cap = r->n_findings == 0 ? 1 : r->n_findings * 2;
 
 		grown = realloc(r->findings, cap * sizeof(*grown));
-		if (grown == NULL)
-			return ERR_NOMEM;
+		if (grown == NULL) {
+			*ret_err = ERR_NOMEM;
+			return NULL;
+		}
 		r->findings = grown;
 	}
-	r->findings[r->n_findings].id = id;
+	return &r->findings[r->n_findings++];
+}
+
+int rsv_finding_add(struct rsv_audit_result *r, enum finding_id id, const char *fmt, ...)
+{
+	enum finding_severity severity = finding_info(id)->severity;
+	struct rsv_finding *f;
+	va_list ap;
+	int err;
+
+	if (severity > r->worst)
+		r->worst = severity;
+	f = finding_slot(r, severity, &err);
+	if (f == NULL)
+		return err;
+	f->id = id;
 	va_start(ap, fmt);
-	vsnprintf(r->findings[r->n_findings].text, RSV_FINDING_TEXT_MAX, fmt, ap);
+	vsnprintf(f->text, RSV_FINDING_TEXT_MAX, fmt, ap);
 	va_end(ap);
-	r->n_findings++;
 	return 0;
 }
 
@@ -196,11 +244,32 @@ static int unreachable(struct rsv_audit_result *r, const struct rsv_server_view 
 
 static int stale(struct rsv_audit_result *r, const struct rsv_server_view *v, const char *name)
 {
-	uint32_t left = v->srv_err == 0 ? v->set.ttl : v->set.negative_ttl;
-
+	if (v->inconsistent)
+		return 0; /* told so */
+	if (v->srv_err != 0)
+		return rsv_finding_add(
+			r, FINDING_NEGATIVE_CACHED,
+			"resolver %s still says that there is no record, for up to %u s", name,
+			v->set.negative_ttl);
 	return rsv_finding_add(r, FINDING_RESOLVER_STALE,
 			       "resolver %s still gives %zu record%s, for up to %u s", name,
-			       v->set.n, v->set.n == 1 ? "" : "s", left);
+			       v->set.n, v->set.n == 1 ? "" : "s", v->set.ttl);
+}
+
+/** A server with an older zone: a primary that has gone back, or a secondary that is late. */
+static int older(struct rsv_audit_result *r, const struct rsv_server_view *v,
+		 const struct rsv_server_view *ref, const char *name)
+{
+	char ref_name[WHO_MAX];
+
+	if (!v->late)
+		return 0;
+	if (v->is_primary && ref->role == RSV_ROLE_NS)
+		return rsv_finding_add(r, FINDING_SERIAL_BACKWARDS,
+				       "the primary %s has serial %u, older than %u of %s", name,
+				       v->serial, ref->serial, who(ref, ref_name));
+	return rsv_finding_add(r, FINDING_LAG, "server %s still has serial %u, %s has serial %u",
+			       name, v->serial, who(ref, ref_name), ref->serial);
 }
 
 static int lame(struct rsv_audit_result *r, const struct rsv_server_view *v, const char *name)
@@ -230,14 +299,17 @@ static int differs(struct rsv_audit_result *r, const struct rsv_server_view *v,
 		return rsv_finding_add(r, id, "%s does not know the zone: it answers %s for %.100s",
 				       name, v->srv_err == ERR_DNS_NODATA ? "NODATA" : "NXDOMAIN",
 				       dns_name_format(&v->set.negative_zone, other));
-	return rsv_finding_add(r, id, "%s gives %zu record%s, not the %zu of %s", name, v->set.n,
-			       v->set.n == 1 ? "" : "s", ref->set.n, ref_name);
+	return rsv_finding_add(r, id, "%s gives %zu record%s, not the %zu of %s%s", name, v->set.n,
+			       v->set.n == 1 ? "" : "s", ref->set.n, ref_name,
+			       rsv_many_primaries(r->servers, r->n_servers)
+				       ? "; each is a primary of its own (Active Directory?)"
+				       : "");
 }
 
 static int server_finding(struct rsv_audit_result *r, const struct rsv_server_view *v,
 			  const struct rsv_server_view *ref)
 {
-	char name[WHO_MAX], ref_name[WHO_MAX];
+	char name[WHO_MAX];
 
 	if (ref == NULL && (v->state == RSV_S_LAGGING || v->state == RSV_S_DIFFERS))
 		return 0; /* these compare with one, so it does not happen */
@@ -250,20 +322,54 @@ static int server_finding(struct rsv_audit_result *r, const struct rsv_server_vi
 	case RSV_S_STALE:
 		return stale(r, v, name);
 	case RSV_S_LAGGING:
-		return rsv_finding_add(r, FINDING_LAG,
-				       "server %s still has serial %u, %s has serial %u", name,
-				       v->serial, who(ref, ref_name), ref->serial);
+		return older(r, v, ref, name);
 	case RSV_S_DIFFERS:
 		return differs(r, v, ref, name);
-	case RSV_S_OK:
+	case RSV_S_OK: /* a secondary that is behind, but with the same records, is no fault */
+		return ref != NULL && v->is_primary && has_authority(v) ? older(r, v, ref, name)
+									: 0;
 	case RSV_S_STATE_COUNT_:
 		break;
 	}
 	return 0;
 }
 
+static int inconsistent(struct rsv_audit_result *r, const struct rsv_server_view *v)
+{
+	char name[WHO_MAX];
+
+	if (!v->inconsistent || v->state == RSV_S_DIFFERS)
+		return 0;
+	return rsv_finding_add(r, FINDING_RESOLVER_INCONSISTENT,
+			       "resolver %s answers now with one set, now with another",
+			       who(v, name));
+}
+
+/** What a signed question to the primary has shown. */
+static int key_findings(struct rsv_audit_result *r)
+{
+	const struct rsv_key_check *k = &r->key;
+	char name[ADDR_TEXT_MAX] = "the primary";
+
+	if (!k->asked)
+		return 0;
+	if (addr_is_set(&k->server))
+		addr_format(&k->server, name);
+	if (k->has_skew && llabs((long long)k->skew_s) > CLOCK_SKEW_MAX_S)
+		return rsv_finding_add(r, FINDING_CLOCK_SKEW, "the clock of %s is %lld s %s ours",
+				       name, llabs((long long)k->skew_s),
+				       k->skew_s < 0 ? "behind" : "ahead of");
+	if (k->err == ERR_TSIG_PEER_BADTIME || k->err == ERR_TSIG_TIME)
+		return rsv_finding_add(r, FINDING_CLOCK_SKEW, "%s: %s", name, err_text(k->err));
+	if (k->err == ERR_TSIG_PEER_BADKEY || k->err == ERR_TSIG_PEER_BADSIG ||
+	    k->err == ERR_TSIG_PEER_BADTRUNC || k->err == ERR_TSIG_BADSIG)
+		return rsv_finding_add(r, FINDING_KEY_REFUSED, "%s: %s", name, err_text(k->err));
+	return 0;
+}
+
 static int ttl_findings(struct rsv_audit_result *r, const struct rsv_server_view *ref)
 {
+	bool many = rsv_many_primaries(r->servers, r->n_servers);
 	char name[WHO_MAX], ref_name[WHO_MAX];
 	int err = 0;
 
@@ -274,7 +380,8 @@ static int ttl_findings(struct rsv_audit_result *r, const struct rsv_server_view
 		const struct rsv_server_view *v = &r->servers[i];
 
 		if (!has_authority(v) || !has_authority(ref) || v->state != RSV_S_OK ||
-		    v->set.n == 0 || same_ttl(&v->set, &ref->set))
+		    v->set.n == 0 || same_ttl(&v->set, &ref->set) ||
+		    (is_older(v, ref, many) && !v->late))
 			continue;
 		err = rsv_finding_add(r, FINDING_TTL_MISMATCH, "the TTL is %u s on %s, %u s on %s",
 				      v->set.ttl, who(v, name), ref->set.ttl, who(ref, ref_name));
@@ -292,6 +399,10 @@ int rsv_judge_server_findings(struct rsv_audit_result *r, size_t reference)
 		return 0;
 	for (size_t i = 0; err == 0 && i < r->n_servers; i++)
 		err = server_finding(r, &r->servers[i], ref);
+	for (size_t i = 0; err == 0 && i < r->n_servers; i++)
+		err = inconsistent(r, &r->servers[i]);
+	if (err == 0)
+		err = key_findings(r);
 	if (err == 0 && ref != NULL)
 		err = ttl_findings(r, ref);
 	return err;

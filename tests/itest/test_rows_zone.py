@@ -210,7 +210,7 @@ def test_Z14_resolvers_that_disagree_are_told_apart(site, named):
     path.write_text(f"discovery: {{ resolvers: [{resolvers}] }}\n")
     r = site.kb("verify", "--json", "-c", path, "--domain", CORP)
     d = r.json["domains"][0]
-    stale = [f["text"] for f in d["findings"] if f["id"].startswith("resolver-")]
+    stale = [f["text"] for f in d["findings"] if f["id"] == "negative-cached"]
     assert len(stale) == 1 and old.address in stale[0] and " s" in stale[0], r
     assert [s["state"] for s in d["servers"] if s["address"].startswith(fresh.address)] == ["ok"], r
 

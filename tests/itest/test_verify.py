@@ -170,7 +170,7 @@ def test_no_host(site, verify, lines, finding):
 def test_expected_set(site, verify, kms_host):
     h1, h2 = kms_host(), kms_host()
     site.start(
-        f"_vlmcs._tcp SRV 0 5 {h1.port} kms1", f"_vlmcs._tcp SRV 0 0 {h2.port} kms2",
+        f"_vlmcs._tcp SRV 0 5 {h1.port} kms1", f"_vlmcs._tcp SRV 10 0 {h2.port} kms2",
         f"kms1 A {h1.address}", f"kms2 A {h2.address}",
     )
     one, two = f"kms1.{CORP}:{h1.port}", f"kms2.{CORP}:{h2.port}"
@@ -186,7 +186,7 @@ def test_against_the_configuration(site, verify, kms_host):
     ours, rogue = kms_host(), kms_host()
     site.start(
         f"_vlmcs._tcp SRV 0 10 {ours.port} kms1", f"_vlmcs._tcp SRV 0 0 {ours.port} kms1",
-        f"_vlmcs._tcp SRV 0 0 {rogue.port} rogue", f"kms1 A {ours.address}", f"rogue A {rogue.address}",
+        f"_vlmcs._tcp SRV 5 0 {rogue.port} rogue", f"kms1 A {ours.address}", f"rogue A {rogue.address}",
     )
     config = site.config(f"""
 hosts: [{{ name: office, target: kms1.{CORP}, port: {ours.port}, priority: 0, weight: 10 }}]
@@ -256,7 +256,7 @@ def test_alias(site, verify, kms_host):
     """The records stand in another zone, whose servers are the ones to ask."""
     h1, h2 = kms_host(), kms_host()
     dept = zone_text("dept.test", [("ns1.corp.test.", site.first)], [
-        f"kms SRV 0 0 {h1.port} kms1", f"kms SRV 0 0 {h2.port} kms2", f"kms1 A {h1.address}", f"kms2 A {h2.address}",
+        f"kms SRV 0 0 {h1.port} kms1", f"kms SRV 10 0 {h2.port} kms2", f"kms1 A {h1.address}", f"kms2 A {h2.address}",
     ])
     site.start("_vlmcs._tcp CNAME kms.dept.test.", primary_zones=[Zone("dept.test", dept)])
     d = verify()

@@ -89,6 +89,16 @@ static struct rsv_expect expect(const char *target, unsigned priority, unsigned 
 	return e;
 }
 
+/** 198.51.100.N */
+static struct addr target_addr(unsigned n)
+{
+	const uint8_t ip[4] = { 198, 51, 100, (uint8_t)n };
+	struct addr a;
+
+	addr_from_v4(&a, ip, 1688);
+	return a;
+}
+
 /** Servers and records; then every target is up until a test says otherwise. */
 static struct rsv_judge_input begin(void)
 {
@@ -102,6 +112,7 @@ static struct rsv_judge_input begin(void)
 	for (size_t i = 0; i < r.n_records; i++) {
 		r.records[i].known = !dns_name_is_root(&r.records[i].rec.srv.target);
 		r.records[i].target.n_addrs = 1;
+		r.records[i].target.addrs[0] = target_addr((unsigned)i + 1);
 		r.records[i].target.probed = true;
 		r.records[i].target.probe.state = PROBE_UP;
 	}
@@ -536,7 +547,8 @@ static void t_findings_are_bounded(void **state)
 	in.n_expect = 1;
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
 	assert_int_equal(r.n_findings, RSV_FINDINGS_MAX);
-	assert_int_equal(r.findings_dropped, 11);
+	assert_int_equal(r.findings_dropped, 12);
+	assert_int_equal(r.findings[0].id, FINDING_MISSING);
 	assert_int_equal(r.status, RSV_CRIT_);
 	reset();
 }

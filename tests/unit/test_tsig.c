@@ -143,9 +143,12 @@ static void t_replies_are_judged_as_expected(void **state)
 		uint8_t wire[WIRE_MAX];
 		size_t len = hex_decode(v->wire, wire, sizeof(wire));
 		int err = tsig_verify(k, &req, NOW, wire, len, &res);
+		/* a reply that is in order tells its time too */
+		bool skew_ok = err == 0 ? res.has_skew && llabs(res.skew_s) <= TSIG_FUDGE_S
+					: res.has_skew == v->has_skew && res.skew_s == v->skew_s;
 
 		if (err != v->expect || res.error != v->error || res.verified != v->verified ||
-		    res.has_skew != v->has_skew || res.skew_s != v->skew_s || !res.present)
+		    !skew_ok || !res.present)
 			fail_msg("%s %s: %s error=%u verified=%d skew=%lld", v->alg, v->label,
 				 err_name(err), res.error, res.verified, (long long)res.skew_s);
 		tsig_key_unref(k);
@@ -234,8 +237,8 @@ static void t_T10_stale_reply_time(void **state)
 		struct tsig_result res;
 
 		assert_int_equal(verify_label("plain", (uint64_t)rows[i].now, &res), rows[i].err);
-		assert_int_equal(res.has_skew, rows[i].err != 0);
-		assert_int_equal(res.skew_s, rows[i].err != 0 ? (int64_t)NOW + 1 - rows[i].now : 0);
+		assert_true(res.has_skew);
+		assert_int_equal(res.skew_s, (int64_t)NOW + 1 - rows[i].now);
 	}
 }
 
