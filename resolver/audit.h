@@ -131,7 +131,7 @@ struct rsv_key_check {
 };
 
 /** The set of another domain of the search list. */
-struct rsv_suffix {
+struct rsv_suffix_view {
 	struct dns_name domain;
 	int err; /* as rsv_lookup_result.err */
 	struct rsv_set set;
@@ -153,7 +153,7 @@ struct rsv_audit_result {
 	size_t n_records;
 	bool wildcard; /* a name that nobody made up before has the same answer */
 	struct rsv_key_check key;
-	struct rsv_suffix suffixes[RSV_AUDIT_SUFFIXES_MAX]; /* in the order of the list */
+	struct rsv_suffix_view suffixes[RSV_AUDIT_SUFFIXES_MAX]; /* in the order of the list */
 	size_t n_suffixes;
 	size_t suffix_at;             /* how many of them come before the domain */
 	struct rsv_finding *findings; /* most severe first */

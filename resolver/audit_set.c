@@ -168,7 +168,7 @@ static int about_suffixes(struct rsv_audit_result *r, const struct rsv_set *set)
 
 	dns_name_format(&r->domain, own);
 	for (size_t i = 0; i < r->n_suffixes && r->n_records > 0; i++) {
-		const struct rsv_suffix *x = &r->suffixes[i];
+		const struct rsv_suffix_view *x = &r->suffixes[i];
 
 		if (x->err != 0 || x->set.n == 0 || rsv_same_set(&x->set, set))
 			continue;

@@ -159,7 +159,7 @@ static void on_suffix(struct rsv_lookup *l, struct rsv_lookup_result *r)
 {
 	struct rsv_suffix_ask *k = l->owner;
 	struct rsv_audit_impl *a = k->a;
-	struct rsv_suffix *x = &a->r.suffixes[k - a->suffix_asks];
+	struct rsv_suffix_view *x = &a->r.suffixes[k - a->suffix_asks];
 
 	k->running = false;
 	if (!rsv_audit_goes_on(a))
