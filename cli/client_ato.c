@@ -4,142 +4,142 @@
 #include <string.h>
 
 #include "common/hresult.h"
+#include "resolver/discover_report.h"
 
-static void discover(struct client_ato *c);
+/* ---- a try is an activation ---- */
 
-/* A host has answered: the client's state holds what follows from it. */
-static void finish_answered(struct client_ato *c, uint32_t code)
+/** In the words of a probe; what it means is in the HRESULT. */
+static enum probe_state state_of(const struct lab_ato *a)
 {
-	c->code = code;
-	c->state = CA_DONE;
-	c->p.done(c);
-}
-
-/* Nobody has: the client plans its next attempt. */
-static void finish_failed(struct client_ato *c, uint32_t code)
-{
-	lab_client_failed(c->p.client, code, clock_wall_ms(c->net->clock));
-	c->code = code;
-	c->state = CA_DONE;
-	c->p.done(c);
-}
-
-static void add_host(struct client_ato *c, const char *host, const struct addr *addr,
-		     enum lab_source source)
-{
-	struct lab_candidate *h;
-
-	if (c->n_hosts == LAB_ATO_HOSTS_MAX)
-		return;
-	h = &c->hosts[c->n_hosts++];
-	h->addr = *addr;
-	h->source = source;
-	(void)snprintf(h->host, sizeof(h->host), "%.*s", HOST_TEXT_MAX - 1, host);
+	switch (a->n_attempts > 0 ? a->attempt[0].err : a->err) {
+	case 0:
+		return a->answered ? PROBE_UP : PROBE_RPC_REFUSED;
+	case ERR_RPC_NO_INTERFACE:
+		return PROBE_NO_KMS_INTERFACE;
+	case ERR_RPC_NAK:
+	case ERR_RPC_SYNTAX:
+	case ERR_RPC_FAULT:
+		return PROBE_RPC_REFUSED;
+	case ERR_RPC_NOT_RPC:
+	case ERR_RPC_MALFORMED:
+		return PROBE_NOT_RPC;
+	default:
+		return PROBE_TIMEOUT;
+	}
 }
 
 static void on_tried(struct lab_ato *a)
 {
 	struct client_ato *c = a->owner;
+	struct probe_op *op = c->op;
+	struct probe_result r = { .state = state_of(a),
+				  .activation = true,
+				  .hresult = HR_RPC_UNAVAILABLE };
 
-	for (size_t i = 0; i < a->n_attempts && c->n_attempts < CLIENT_ATTEMPTS_MAX; i++)
-		c->attempt[c->n_attempts++] = a->attempt[i];
-	if (a->err == 0 && !a->answered && c->state == CA_CACHED)
-		discover(c); /* the remembered host is gone: back to DNS, within this attempt */
-	else if (a->err == 0 && a->answered)
-		finish_answered(c, a->code);
-	else
-		finish_failed(c, a->err == 0 ? a->code : (uint32_t)HR_BINDING_SERVICE_UNAVAILABLE);
+	c->op = NULL;
+	op->impl = NULL;
+	if (a->n_attempts > 0) {
+		r.addr = a->attempt[0].at.addr;
+		r.rtt_ms = a->attempt[0].rtt_ms;
+		r.hresult = a->attempt[0].hresult;
+		r.final = a->code != HR_BINDING_SERVICE_UNAVAILABLE; /* else: ask the next */
+		if (c->n_attempts < CLIENT_ATTEMPTS_MAX)
+			c->attempt[c->n_attempts++] = a->attempt[0];
+	}
+	(void)snprintf(r.detail, sizeof(r.detail), "%s", hresult_text(r.hresult));
+	op->done(op, &r);
 }
 
-static void try_hosts(struct client_ato *c, enum client_ato_state state)
+static void try_start(const struct prober *p, struct probe_op *op, struct net *net,
+		      const struct addr *addr, uint32_t timeout_ms, probe_done_fn *done)
 {
-	struct lab_ato_params p = { .client = c->p.client,
-				    .key = c->p.key,
-				    .hosts = c->hosts,
-				    .n_hosts = c->n_hosts,
-				    .host_timeout_ms = CLIENT_HOST_TIMEOUT_MS,
-				    .done = on_tried };
+	struct client_ato *c = p->ctx;
+	struct lab_candidate at = { .addr = *addr };
+	struct lab_ato_params lp = { .client = c->p.client,
+				     .key = c->p.key,
+				     .hosts = &at,
+				     .n_hosts = 1,
+				     .host_timeout_ms = timeout_ms,
+				     .done = on_tried };
 
-	c->state = state;
+	(void)snprintf(at.host, sizeof(at.host), "%.*s", HOST_TEXT_MAX - 1, op->host);
+	op->done = done;
+	op->impl = c;
+	c->op = op;
 	memset(&c->ato, 0, sizeof(c->ato));
 	c->ato.owner = c;
-	lab_ato_start(&c->ato, c->net, &p);
+	lab_ato_start(&c->ato, net, &lp);
 }
 
-static void on_resolved(struct host_lookup *h, const struct host_lookup_result *r)
+static void try_cancel(struct probe_op *op)
 {
-	struct client_ato *c = h->owner;
+	struct client_ato *c = op->impl;
 
-	if (r->err != 0) {
-		finish_failed(
-			c,
-			HR_DNS_NXDOMAIN); /* a manual name that does not resolve: behaviour §2.4 */
-		return;
-	}
-	for (size_t i = 0; i < r->n_addrs; i++)
-		add_host(c, c->manual, &r->addrs[i], LAB_SOURCE_MANUAL);
-	try_hosts(c, CA_TRYING);
+	if (c != NULL)
+		lab_ato_cancel(&c->ato);
+}
+
+/* ---- the end ---- */
+
+static enum lab_source source_of(enum rsv_source s)
+{
+	return s == RSV_FROM_MANUAL  ? LAB_SOURCE_MANUAL
+	       : s == RSV_FROM_CACHE ? LAB_SOURCE_CACHE
+				     : LAB_SOURCE_DNS;
 }
 
 static void on_discovered(struct rsv_discover *d, const struct rsv_discovery *r)
 {
 	struct client_ato *c = d->owner;
+	size_t k = 0;
 
-	c->n_hosts = 0;
-	for (size_t i = 0; r->err == 0 && i < r->n_cand; i++) {
-		char host[DNSNAME_TEXT_MAX];
-
-		(void)dns_name_format(&r->cand[i].rec.srv.target, host);
-		for (size_t k = 0; k < r->cand[i].n_addrs; k++)
-			add_host(c, host, &r->cand[i].addrs[k], LAB_SOURCE_DNS);
-	}
-	if (c->n_hosts == 0)
-		finish_failed(c, r->err == 0 && r->code != HR_OK
-					 ? r->code
-					 : (uint32_t)HR_BINDING_SERVICE_UNAVAILABLE);
-	else
-		try_hosts(c, CA_TRYING);
+	/* The tries of the discovery are the attempts, but for hosts without an address. */
+	for (size_t i = 0; i < r->n_attempts && k < c->n_attempts; i++)
+		if (addr_is_set(&r->attempts[i].addr))
+			c->attempt[k++].at.source = source_of(r->attempts[i].source);
+	c->code = r->err == 0 ? r->code : (uint32_t)HR_BINDING_SERVICE_UNAVAILABLE;
+	(void)snprintf(c->text, sizeof(c->text), "%s", r->err == 0 ? r->text : err_text(r->err));
+	c->discovery = rsv_discover_report(r);
+	if (c->code != HR_OK) /* plans the next attempt */
+		lab_client_failed(c->p.client, c->code, clock_wall_ms(c->clock));
+	c->p.done(c);
 }
 
-static void discover(struct client_ato *c)
-{
-	struct rsv_discover_params p = *c->p.discover;
-	struct dns_name lookup_domain;
+/* ---- what the client remembers ---- */
 
-	/* The order and the addresses come from here; whether a host is any good, the activation
-	 * tells. */
-	p.prober = NULL;
-	p.cache = NULL;
-	p.resolve_all = true;
-	if (c->p.client->lookup_domain[0] != '\0' &&
-	    dns_name_parse(c->p.client->lookup_domain, &lookup_domain) == 0)
-		p.lookup_domain = &lookup_domain;
-	c->state = CA_DISCOVERING;
-	c->asked_dns = true;
-	c->discovery = (struct rsv_discover){ .owner = c };
-	rsv_discover_start(&c->discovery, c->net, &p, on_discovered);
+static void take_cache(struct client_ato *c, const struct lab_client *client)
+{
+	struct rsv_cached_host h = { .port = client->cache.port,
+				     .addr = client->cache.addr,
+				     .when_ms = client->cache.when_ms,
+				     .source = RSV_FROM_DNS };
+
+	rsv_cache_init(&c->cache);
+	rsv_cache_set_enabled(&c->cache, client->caching);
+	(void)snprintf(h.host, sizeof(h.host), "%s", client->cache.name);
+	if (h.host[0] != '\0')
+		rsv_cache_put(&c->cache, &h);
 }
 
 void client_ato_start(struct client_ato *c, struct net *net, const struct client_ato_params *p)
 {
-	const struct lab_client *client = p->client;
-	uint16_t port;
+	struct rsv_discover_params dp = *p->discover;
 
 	c->p = *p;
-	c->net = net;
-	if (lab_client_manual_host(client, c->manual, &port)) {
-		struct host_lookup_params lp = { .host = c->manual,
-						 .port = port,
-						 .servers = p->discover->servers,
-						 .n_servers = p->discover->n_servers };
-
-		c->state = CA_RESOLVING;
-		c->lookup.owner = c;
-		host_lookup_start(&c->lookup, net, &lp, on_resolved);
-	} else if (client->caching && client->cache.name[0] != '\0') {
-		add_host(c, client->cache.name, &client->cache.addr, LAB_SOURCE_CACHE);
-		try_hosts(c, CA_CACHED);
-	} else {
-		discover(c);
-	}
+	c->clock = net->clock;
+	c->prober = (struct prober){ .start = try_start, .cancel = try_cancel, .ctx = c };
+	take_cache(c, p->client);
+	dp.prober = &c->prober;
+	dp.probe_ms = CLIENT_HOST_TIMEOUT_MS;
+	dp.cache = &c->cache;
+	dp.manual_host = NULL;
+	dp.manual_scope = NULL;
+	if (lab_client_manual_host(p->client, c->manual, &dp.manual_port))
+		dp.manual_host = c->manual;
+	dp.lookup_domain = NULL;
+	if (p->client->lookup_domain[0] != '\0' &&
+	    dns_name_parse(p->client->lookup_domain, &c->lookup_domain) == 0)
+		dp.lookup_domain = &c->lookup_domain;
+	c->search = (struct rsv_discover){ .owner = c };
+	rsv_discover_start(&c->search, net, &dp, on_discovered);
 }

@@ -1,7 +1,6 @@
 /**
- * `client ato` whole: a manual host, else the remembered one, else DNS discovery, then activation
- * at the hosts in that order (behaviour §2.7). An operation that joins resolver/ and kmscore/,
- * which do not know each other.
+ * `client ato` whole: the discovery of resolver/, with an activation as its way to try a host
+ * (behaviour §2.7). An operation that joins resolver/ and kmscore/, which do not know each other.
  */
 #ifndef KMSBEACON_CLI_CLIENT_ATO_H
 #define KMSBEACON_CLI_CLIENT_ATO_H
@@ -9,11 +8,10 @@
 #include <jansson.h>
 
 #include "kmscore/lab_ato.h"
-#include "net/host_lookup.h"
 #include "resolver/discover.h"
 
 #define CLIENT_HOST_TIMEOUT_MS 5000 /* connect, bind, request, answer: for each address */
-#define CLIENT_ATTEMPTS_MAX    (2 * LAB_ATO_HOSTS_MAX)
+#define CLIENT_ATTEMPTS_MAX    64   /* recorded; further hosts are still tried */
 
 struct client_ato;
 typedef void client_ato_done_fn(struct client_ato *c);
@@ -21,13 +19,12 @@ typedef void client_ato_done_fn(struct client_ato *c);
 struct client_ato_params {
 	struct lab_client *client;
 	const struct lab_key *key;
-	/** Suffixes, resolvers and profile; its cache and prober are not used. Borrowed until
+	/** Suffixes, resolvers, profile and the settings of discovery; what the client itself
+	 * remembers (manual host, lookup domain, cache) comes from its state. Borrowed until
 	 * done(). */
 	const struct rsv_discover_params *discover;
 	client_ato_done_fn *done;
 };
-
-enum client_ato_state { CA_IDLE, CA_RESOLVING, CA_CACHED, CA_DISCOVERING, CA_TRYING, CA_DONE };
 
 /** Owned by the caller, zeroed before start; done() runs once, from the loop. */
 struct client_ato {
@@ -35,20 +32,21 @@ struct client_ato {
 
 	/* the result, valid in done() */
 	uint32_t code; /* 0: activated */
-	bool asked_dns;
+	char text[ERR_INFO_MAX];
 	struct lab_attempt attempt[CLIENT_ATTEMPTS_MAX]; /* in the order they were made */
 	size_t n_attempts;
+	json_t *discovery; /* its report; the caller's to release, may be NULL */
 
 	/* private */
-	enum client_ato_state state;
 	struct client_ato_params p;
-	struct net *net;
-	struct host_lookup lookup;
-	struct rsv_discover discovery;
+	struct rsv_discover search;
+	struct prober prober;
+	struct probe_op *op; /* the try that runs */
 	struct lab_ato ato;
-	struct lab_candidate hosts[LAB_ATO_HOSTS_MAX];
-	size_t n_hosts;
+	const struct clock *clock;
+	struct rsv_cache cache;
 	char manual[HOST_TEXT_MAX];
+	struct dns_name lookup_domain;
 };
 
 void client_ato_start(struct client_ato *c, struct net *net, const struct client_ato_params *p);

@@ -108,10 +108,10 @@ static json_t *report_ato(const struct call *c, const struct client_ato *a)
 				  hresult_format(t->hresult, code), "rtt_ms", t->rtt_ms,
 				  "event_12288", t->sent, "event_12289", t->response));
 	}
-	return json_pack("{s:{s:s, s:s}, s:b, s:i, s:o, s:o}", "result", "code",
+	return json_pack("{s:{s:s, s:s}, s:b, s:i, s:o, s:o?, s:o}", "result", "code",
 			 hresult_format(a->code, code), "text", hresult_text(a->code), "activated",
 			 a->code == HR_OK, "count", (int)c->client.count, "attempts", attempts,
-			 "client",
+			 "discovery", a->discovery, "client",
 			 lab_client_dlv_json(&c->client, clock_wall_ms(c->session.env.net.clock)));
 }
 
@@ -141,7 +141,7 @@ static int verb_ato(struct call *c)
 	const char *key_path = cli_get(c->args, "key");
 	struct client_ato *a;
 	struct client_ato_params p = { .client = &c->client,
-				       .discover = &c->discover.params,
+				       .discover = &c->discover.client.params,
 				       .done = on_ato_done };
 	struct lab_key key;
 	struct err_info info;
@@ -162,6 +162,8 @@ static int verb_ato(struct call *c)
 		print_json(report_ato(c, a));
 	else
 		print_ato(c, a);
+	if (!cli_has(c->args, "json"))
+		json_decref(a->discovery);
 	free(a);
 	return activated ? CLI_YES : CLI_NO;
 }
@@ -304,17 +306,19 @@ static int load_client(struct call *c)
 static int run_verb(struct call *c, const struct verb *verb)
 {
 	struct err_info info;
-	int code = discover_suffixes(c->args, &c->session, &c->discover);
+	const struct config_discovery *d = &c->session.config->discovery;
+	int code = load_client(c);
 
 	if (code == 0)
-		code = discover_servers(c->args, &c->discover);
-	if (code == 0)
-		code = load_client(c);
+		code = discover_client(c->args, &c->session,
+				       strcmp(c->client.product->key, "office") == 0 ? "office"
+										     : "windows",
+				       &c->discover);
 	if (code != 0)
 		return code;
-	c->discover.params.profile =
-		c->session.config->discovery.profiles[0] == CONFIG_PROFILE_VISTA ? RSV_VISTA
-										 : RSV_MODERN;
+	c->client.cache_activated_only = d->cache_write == CONFIG_CACHE_ACTIVATED;
+	c->discover.client.params.lone_port =
+		d->lone_port == CONFIG_LONE_PORT_USE ? c->client.manual_port : 0;
 	code = verb->run(c);
 	if (code == CLI_USAGE)
 		return code;

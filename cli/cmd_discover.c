@@ -14,8 +14,20 @@ static const struct cli_option options[] = {
 	CLI_OPT_CONFIG,
 	CLI_OPT_JSON,
 	{ 'd', "domain", "DOMAIN", true,
-	  "suffix of the client, in order (default: discovery.suffixes, else those of "
-	  "resolv.conf)" },
+	  "suffix of the client; several in the order they are asked (default: those of "
+	  "`discovery`, else of resolv.conf)" },
+	{ 0, "primary-suffix", "D", false, "the client's primary DNS suffix, asked first" },
+	{ 0, "ad-domain", "D", false, "the domain it has joined, asked second" },
+	{ 0, "connection-suffix", "D", true,
+	  "suffix of a connection (DHCP option 15), asked third" },
+	{ 0, "search-suffix", "D", true, "of its suffix search list, asked last" },
+	{ 0, "lookup-domain", "D", false,
+	  "as after slmgr /skms-domain: only this domain is asked" },
+	{ 0, "manual-host", "HOST", false,
+	  "as after slmgr /skms: NAME, NAME:PORT, [IPv6]:PORT; used alone, without DNS discovery" },
+	{ 0, "product", "ID", false,
+	  "windows, office, or the GUID of an application or product: what `discovery.products` "
+	  "sets for it, and its own place in --cache" },
 	{ 's', "server", "A[:PORT]", true,
 	  "resolver to ask (default: discovery.resolvers, else those of resolv.conf)" },
 	{ 0, "profile", "NAME", false,
@@ -145,7 +157,7 @@ static int discover(const struct cli_args *a, struct session *s, struct discover
 	bool found;
 
 	op.owner = &report;
-	rsv_discover_start(&op, &s->env.net, &o->params, on_discovered);
+	rsv_discover_start(&op, &s->env.net, &o->client.params, on_discovered);
 	(void)uv_run(&s->env.loop, UV_RUN_DEFAULT);
 	if (report == NULL) {
 		(void)fprintf(stderr, "kmsbeacon discover: %s\n", err_text(ERR_NOMEM));

@@ -5,7 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/control_client.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/table.h"
@@ -18,31 +17,6 @@
 #define RESUME_TIMEOUT_MS 10000
 #define POLL_MS           1000
 #define REPORT_TEXT_MAX   (64u << 20)
-
-static int ask(const struct cli_args *a, const struct session *s, const char *command, json_t *args,
-	       uint64_t timeout_ms, struct control_result *ret)
-{
-	struct err_info info;
-	int err =
-		control_ask(s->config->node.control.socket, command, args, timeout_ms, ret, &info);
-
-	json_decref(args);
-	if (err == 0 && ret->report != NULL)
-		return 0;
-	if (err == 0)
-		(void)err_set(&info, err, "%s", json_text(ret->error, "text", "refused"));
-	if (cli_has(a, "json"))
-		print_json_error(err != 0 ? err_name(err)
-					  : json_text(ret->error, "code", "INTERNAL"),
-				 info.text);
-	(void)fprintf(stderr, "kmsbeacon %s: %s\n", cli_command_of(a)->name, info.text);
-	if (err == 0)
-		err = ret->exit_code != 0 ? ret->exit_code : CLI_NO;
-	else
-		err = CLI_NO;
-	json_decref(ret->error);
-	return err;
-}
 
 static json_t *host_args(const struct cli_args *a, bool force)
 {
@@ -106,7 +80,8 @@ static int wait_until_safe(const struct cli_args *a, const struct session *s, js
 		if (terminal)
 			show_progress(*report);
 		pause_for(*report);
-		code = ask(a, s, "drain-status", host_args(a, false), RESUME_TIMEOUT_MS, &result);
+		code = session_ask(s, a, "drain-status", host_args(a, false), RESUME_TIMEOUT_MS,
+				   &result);
 		if (code != 0)
 			break;
 		domains = json_incref(json_object_get(*report, "domains")); /* of the beginning */
@@ -174,7 +149,8 @@ static int run_drain(const struct cli_args *a)
 	code = session_open(&s, a, false);
 	if (code != 0)
 		return code;
-	code = ask(a, &s, "drain", host_args(a, cli_has(a, "force")), DRAIN_TIMEOUT_MS, &result);
+	code = session_ask(&s, a, "drain", host_args(a, cli_has(a, "force")), DRAIN_TIMEOUT_MS,
+			   &result);
 	if (code == 0) {
 		code = result.exit_code;
 		if (code == 0 && cli_has(a, "wait"))
@@ -234,7 +210,7 @@ static int run_resume(const struct cli_args *a)
 	code = session_open(&s, a, false);
 	if (code != 0)
 		return code;
-	code = ask(a, &s, "resume", host_args(a, false), RESUME_TIMEOUT_MS, &result);
+	code = session_ask(&s, a, "resume", host_args(a, false), RESUME_TIMEOUT_MS, &result);
 	session_close(&s);
 	if (code != 0)
 		return code;

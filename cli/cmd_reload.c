@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 
-#include "cli/control_client.h"
 #include "cli/output.h"
 #include "cli/session.h"
 
@@ -19,12 +18,10 @@ static const struct cli_option options[] = {
 static int run(const struct cli_args *a)
 {
 	struct control_result result;
-	struct err_info info;
 	struct session s;
 	const json_t *errors, *e;
 	size_t i;
 	int code = session_open(&s, a, true);
-	int err;
 
 	if (code != 0) {
 		if (cli_has(a, "json"))
@@ -33,18 +30,10 @@ static int run(const struct cli_args *a)
 				      "its old configuration stays in force\n");
 		return code;
 	}
-	err = control_ask(s.config->node.control.socket, "reload", NULL, RELOAD_TIMEOUT_MS, &result,
-			  &info);
+	code = session_ask(&s, a, "reload", NULL, RELOAD_TIMEOUT_MS, &result);
 	session_close(&s);
-	if (err == 0 && result.report == NULL)
-		err = err_set(&info, ERR_INTERNAL, "%s",
-			      json_text(result.error, "text", "refused"));
-	if (err != 0) {
-		if (cli_has(a, "json"))
-			print_json_error(err_name(err), info.text);
-		(void)fprintf(stderr, "kmsbeacon reload: %s\n", info.text);
-		return CLI_NO;
-	}
+	if (code != 0)
+		return code;
 	errors = json_object_get(result.report, "errors");
 	json_array_foreach(errors, i, e)(void) fprintf(stderr, "%s\n", json_string_value(e));
 	if (result.exit_code != 0)
@@ -55,7 +44,6 @@ static int run(const struct cli_args *a)
 		(void)printf("reloaded\n");
 	code = result.exit_code;
 	json_decref(result.report);
-	json_decref(result.error);
 	return code;
 }
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "cli/control_client.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/table.h"
@@ -116,25 +115,15 @@ static void print_records(const json_t *records)
 static int run(const struct cli_args *a)
 {
 	struct control_result result;
-	struct err_info info;
 	struct session s;
 	int code = session_open(&s, a, true);
-	int err;
 
 	if (code != 0)
 		return code;
-	err = control_ask(s.config->node.control.socket, "status", NULL, STATUS_TIMEOUT_MS, &result,
-			  &info);
+	code = session_ask(&s, a, "status", NULL, STATUS_TIMEOUT_MS, &result);
 	session_close(&s);
-	if (err == 0 && result.report == NULL)
-		err = err_set(&info, ERR_INTERNAL, "%s",
-			      json_text(result.error, "text", "refused"));
-	if (err != 0) {
-		if (cli_has(a, "json"))
-			print_json_error(err_name(err), info.text);
-		(void)fprintf(stderr, "kmsbeacon status: %s\n", info.text);
-		return CLI_NO;
-	}
+	if (code != 0)
+		return code;
 	if (cli_has(a, "json")) {
 		print_json(json_incref(result.report));
 	} else {

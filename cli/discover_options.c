@@ -28,43 +28,80 @@ int parse_servers(const struct cli_args *a, struct dns_server *ret, size_t max, 
 	return 0;
 }
 
-static int add_suffix(const struct cli_args *a, struct discover_options *o, const char *text)
+/** The suffixes of one option; the first one given ends those of the configuration. */
+static int take_suffixes(const struct cli_args *a, struct discover_options *o, const char *option,
+			 enum rsv_suffix_from from, bool *ours)
 {
-	if (o->params.n_suffixes == RSV_SUFFIXES_MAX)
-		return cli_usage_error(a, "at most %d suffixes", RSV_SUFFIXES_MAX);
-	if (dns_name_parse(text, &o->suffixes[o->params.n_suffixes]) != 0)
-		return cli_usage_error(a, "'%s' is no domain name", text);
-	o->params.n_suffixes++;
+	const char *const *domains;
+	size_t n = cli_list(a, option, &domains);
+	struct err_info info;
+
+	if (n > 0 && !*ours)
+		rsv_client_clear_suffixes(&o->client);
+	*ours |= n > 0;
+	for (size_t i = 0; i < n; i++)
+		if (rsv_client_add_suffix(&o->client, domains[i], from, &info) != 0)
+			return cli_usage_error(a, "--%s: %s", option, info.text);
 	return 0;
 }
 
-int discover_suffixes(const struct cli_args *a, const struct session *s, struct discover_options *o)
+int discover_client(const struct cli_args *a, const struct session *s, const char *product,
+		    struct discover_options *o)
 {
+	struct resolv_conf rc;
+	struct err_info info;
+	bool ours = false;
+	int code;
+
+	(void)resolv_conf_read(s->config->discovery.resolv_conf, &rc);
+	if (rsv_client_init(&o->client, &s->config->discovery, product, &rc, &info) != 0)
+		return cli_usage_error(a, "%s", info.text);
+	code = take_suffixes(a, o, "domain", RSV_SUFFIX_LIST, &ours);
+	o->client.params.servers = o->servers;
+	return code != 0 ? code
+			 : parse_servers(a, o->servers, DNS_CLIENT_SERVERS_MAX,
+					 &o->client.params.n_servers);
+}
+
+/** The kinds of suffix, in the order in which a client asks them. */
+static int parse_suffixes(const struct cli_args *a, struct discover_options *o)
+{
+	static const struct {
+		const char *option;
+		enum rsv_suffix_from from;
+	} kinds[] = {
+		{ "primary-suffix", RSV_SUFFIX_PRIMARY },
+		{ "ad-domain", RSV_SUFFIX_AD },
+		{ "connection-suffix", RSV_SUFFIX_CONNECTION },
+		{ "search-suffix", RSV_SUFFIX_SEARCH },
+	};
 	const char *const *domains;
-	size_t n = cli_list(a, "domain", &domains);
+	bool listed = cli_list(a, "domain", &domains) > 0, ours = false;
 	int code = 0;
 
-	o->params.suffixes = o->suffixes;
-	for (size_t i = 0; code == 0 && i < n; i++)
-		code = add_suffix(a, o, domains[i]);
-	if (n > 0)
-		return code;
-	for (size_t i = 0; code == 0 && i < s->config->discovery.n_suffixes; i++)
-		code = add_suffix(a, o, s->config->discovery.suffixes[i]);
-	if (s->config->discovery.n_suffixes == 0) {
-		struct resolv_conf rc;
-
-		(void)resolv_conf_read(s->config->discovery.resolv_conf, &rc);
-		for (size_t i = 0; i < rc.n_suffixes && i < RSV_SUFFIXES_MAX; i++)
-			o->suffixes[o->params.n_suffixes++] = rc.suffixes[i];
-	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && code == 0; i++)
+		code = take_suffixes(a, o, kinds[i].option, kinds[i].from, &ours);
+	if (code == 0 && ours && listed)
+		return cli_usage_error(a,
+				       "--domain is the whole list of suffixes: give either that "
+				       "or the options for each kind");
 	return code;
 }
 
-int discover_servers(const struct cli_args *a, struct discover_options *o)
+static int parse_manual(const struct cli_args *a, const struct session *s,
+			struct discover_options *o)
 {
-	o->params.servers = o->servers;
-	return parse_servers(a, o->servers, DNS_CLIENT_SERVERS_MAX, &o->params.n_servers);
+	const char *host = cli_get(a, "manual-host"), *domain = cli_get(a, "lookup-domain");
+	struct err_info info;
+
+	if (domain != NULL && rsv_client_set_lookup_domain(&o->client, domain, &info) != 0)
+		return cli_usage_error(a, "--lookup-domain: %s", info.text);
+	if (host == NULL)
+		return 0;
+	o->client.params.manual_scope = NULL;
+	if (rsv_client_set_manual(&o->client, host, s->config->discovery.lone_port, &info) != 0)
+		return cli_usage_error(a, "--manual-host: %s", info.text);
+	return 0;
 }
 
 static int parse_seed(const struct cli_args *a, struct discover_options *o)
@@ -79,7 +116,7 @@ static int parse_seed(const struct cli_args *a, struct discover_options *o)
 	if (text[0] < '0' || text[0] > '9' || *end != '\0')
 		return cli_usage_error(a, "--seed '%s' is no whole number", text);
 	rng_init_seed(&o->rng, seed);
-	o->params.rng = &o->rng;
+	o->client.params.rng = &o->rng;
 	return 0;
 }
 
@@ -88,9 +125,9 @@ static int parse_probe(const struct cli_args *a, struct discover_options *o)
 	const char *kind = cli_get(a, "probe");
 
 	if (kind == NULL || strcmp(kind, "rpc") == 0)
-		o->params.prober = kms_prober_rpc();
+		o->client.params.prober = kms_prober_rpc();
 	else if (strcmp(kind, "tcp") == 0)
-		o->params.prober = kms_prober_tcp();
+		o->client.params.prober = kms_prober_tcp();
 	else if (strcmp(kind, "none") != 0)
 		return cli_usage_error(a, "--probe is rpc, tcp or none, not '%s'", kind);
 	return 0;
@@ -106,7 +143,8 @@ static int parse_cache(const struct cli_args *a, struct discover_options *o)
 	if (rsv_cache_load(&o->cache, o->cache_file, &info) != 0)
 		(void)fprintf(stderr, "kmsbeacon discover: %s\n", info.text);
 	rsv_cache_set_enabled(&o->cache, !cli_has(a, "no-cache"));
-	o->params.cache = &o->cache;
+	rsv_cache_use(&o->cache, o->client.product);
+	o->client.params.cache = &o->cache;
 	return 0;
 }
 
@@ -115,18 +153,17 @@ int discover_options_parse(const struct cli_args *a, const struct session *s,
 {
 	struct discover_options *o = mem_must(calloc(1, sizeof(*o)));
 	const char *profile = cli_get(a, "profile");
-	int code = 0;
+	int code;
 
 	*ret = o;
-	o->params.resolve_all = true;
-	o->params.profile =
-		s->config->discovery.profiles[0] == CONFIG_PROFILE_VISTA ? RSV_VISTA : RSV_MODERN;
-	if (profile != NULL && !rsv_profile_parse(profile, &o->params.profile))
+	code = discover_client(a, s, cli_get(a, "product"), o);
+	o->client.params.resolve_all = true;
+	if (code == 0 && profile != NULL && !rsv_profile_parse(profile, &o->client.params.profile))
 		code = cli_usage_error(a, "--profile is modern or vista, not '%s'", profile);
 	if (code == 0)
-		code = discover_suffixes(a, s, o);
+		code = parse_suffixes(a, o);
 	if (code == 0)
-		code = discover_servers(a, o);
+		code = parse_manual(a, s, o);
 	if (code == 0)
 		code = parse_seed(a, o);
 	if (code == 0)

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/output.h"
+
 const char *session_config_path(const struct cli_args *a, bool *ret_named)
 {
 	const char *path = cli_get(a, "config");
@@ -61,6 +63,29 @@ void session_close(struct session *s)
 {
 	env_done(&s->env);
 	config_free(s->config);
+}
+
+int session_ask(const struct session *s, const struct cli_args *a, const char *command,
+		json_t *args, uint64_t timeout_ms, struct control_result *ret)
+{
+	struct err_info info;
+	const char *code, *text = info.text;
+	int err =
+		control_ask(s->config->node.control.socket, command, args, timeout_ms, ret, &info);
+
+	json_decref(args);
+	if (err == 0 && ret->report != NULL)
+		return 0;
+	code = err != 0 ? err_name(err) : json_text(ret->error, "code", "INTERNAL");
+	if (err == 0)
+		text = json_text(ret->error, "text", "refused");
+	if (cli_has(a, "json"))
+		print_json_error(code, text);
+	(void)fprintf(stderr, "kmsbeacon %s: %s\n", cli_command_of(a)->name, text);
+	if (err != 0)
+		return CLI_NO;
+	json_decref(ret->error);
+	return ret->exit_code != 0 ? ret->exit_code : CLI_NO;
 }
 
 int session_duration(const struct cli_args *a, const char *option, uint64_t fallback_ms,

@@ -4,6 +4,7 @@
 #define KMSBEACON_CLI_SESSION_H
 
 #include "cli/command.h"
+#include "cli/control_client.h"
 #include "common/config.h"
 #include "daemon/env.h"
 
@@ -22,6 +23,14 @@ struct session {
  */
 int session_open(struct session *s, const struct cli_args *a, bool optional);
 void session_close(struct session *s);
+
+/**
+ * Ask the running daemon; @p args is taken over (NULL: none).
+ * @return 0 with a report in @p ret, the caller's to release; else the exit code of the command,
+ * after one sentence, and with --json an error, has been printed.
+ */
+int session_ask(const struct session *s, const struct cli_args *a, const char *command,
+		json_t *args, uint64_t timeout_ms, struct control_result *ret);
 
 /** The path that session_open() would take; *ret_named: whether the user named it. */
 const char *session_config_path(const struct cli_args *a, bool *ret_named);

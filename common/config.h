@@ -28,6 +28,7 @@
 #define CONFIG_HOSTS_MAX    256
 #define CONFIG_KEYS_MAX     1024
 #define CONFIG_UPSTREAM_MAX 64
+#define CONFIG_PRODUCTS_MAX 256
 #define CONFIG_LOCAL        "local" /* the host name that means our own service */
 #define CONFIG_KMS_PORT     1688
 
@@ -36,6 +37,16 @@ enum config_all_down { CONFIG_ALL_DOWN_KEEP, CONFIG_ALL_DOWN_WITHDRAW };
 enum config_on_stop { CONFIG_ON_STOP_KEEP, CONFIG_ON_STOP_WITHDRAW };
 enum config_ttl_policy { CONFIG_TTL_ADOPT, CONFIG_TTL_ENFORCE };
 enum config_profile { CONFIG_PROFILE_MODERN, CONFIG_PROFILE_VISTA };
+enum config_activation {
+	CONFIG_ACTIVATION_ANY,
+	CONFIG_ACTIVATION_AD,
+	CONFIG_ACTIVATION_KMS,
+	CONFIG_ACTIVATION_TOKEN
+};
+enum config_product_activation { CONFIG_PRODUCT_AS_ALL }; /* further: enum config_activation + 1 */
+enum config_suffix_answers { CONFIG_SUFFIX_FIRST, CONFIG_SUFFIX_MERGED };
+enum config_cache_write { CONFIG_CACHE_ANSWERED, CONFIG_CACHE_ACTIVATED };
+enum config_lone_port { CONFIG_LONE_PORT_IGNORE, CONFIG_LONE_PORT_USE };
 
 struct config_control {
 	char *socket;  /* path */
@@ -162,11 +173,36 @@ struct config_publish {
 	size_t n_source_list;
 };
 
+/** What slmgr writes for an application (no activation_id) or for one product of it. */
+struct config_product {
+	char *application;   /* "windows", "office" or a GUID, as written */
+	char *activation_id; /* NULL: all products of the application */
+	char *manual_host;   /* NULL: as for all */
+	char *lookup_domain; /* NULL: as for all */
+	/** 0: as for all; else an enum config_activation + 1. */
+	enum config_product_activation activation;
+	unsigned line;
+};
+
 struct config_discovery {
 	enum config_profile *profiles; /* never empty; commands imitate the first */
 	size_t n_profiles;
-	char **suffixes;
+	char **suffixes; /* given: the whole list, and the four below are not looked at */
 	size_t n_suffixes;
+	char *primary_suffix; /* NULL: none */
+	char *ad_domain;      /* NULL: none */
+	char **connection_suffixes;
+	size_t n_connection_suffixes;
+	char **search_list;
+	size_t n_search_list;
+	char *lookup_domain; /* NULL: none */
+	char *manual_host;   /* as `slmgr /skms` takes it, see common/skms.h; NULL: none */
+	enum config_activation activation;
+	struct config_product *products;
+	size_t n_products;
+	enum config_suffix_answers suffix_answers;
+	enum config_cache_write cache_write;
+	enum config_lone_port lone_port;
 	struct addr *resolvers; /* none: those of resolv.conf */
 	size_t n_resolvers;
 	char *resolv_conf; /* where they, and suffixes, are read when not given */

@@ -321,13 +321,6 @@ static void check_published(const struct config *c, struct cfg *cfg)
 			warn_host(c, &c->hosts[i], cfg);
 }
 
-static void check_discovery(const struct config_discovery *d, struct cfg *cfg)
-{
-	if (d->interval_ms > 0 && d->interval_ms < 1000)
-		cfg_complain(cfg, false, &d->interval_ms,
-			     "is too short; 1s to 1d is allowed, or 0s for never");
-}
-
 void config_check(const struct config *c, struct cfg *cfg)
 {
 	check_relay(c, cfg);
@@ -335,5 +328,5 @@ void config_check(const struct config *c, struct cfg *cfg)
 	check_domains(c, cfg);
 	check_duplicates(c, cfg);
 	check_published(c, cfg);
-	check_discovery(&c->discovery, cfg);
+	config_check_discovery(&c->discovery, cfg);
 }

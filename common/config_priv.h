@@ -13,6 +13,7 @@ extern const struct cfg_schema config_schema;
 int config_resolve(struct config *c, struct cfg *cfg);
 /** What is wrong between settings. */
 void config_check(const struct config *c, struct cfg *cfg);
+void config_check_discovery(const struct config_discovery *d, struct cfg *cfg);
 
 #define CONFIG_FQDN_MAX 254
 /**

@@ -282,6 +282,34 @@ static const struct cfg_item publish_items[] = {
 static const struct cfg_schema publish = SCHEMA(config_publish, publish_items);
 
 static const char *const profiles[] = { "modern", "vista", NULL };
+static const char *const activations[] = { "any", "ad", "kms", "token", NULL };
+static const char *const product_activations[] = { "as-all", "any", "ad", "kms", "token", NULL };
+static const char *const suffix_answers[] = { "first", "merged", NULL };
+static const char *const cache_writes[] = { "answered", "activated", NULL };
+static const char *const lone_ports[] = { "ignore", "use", NULL };
+
+static const struct cfg_item product_items[] = {
+	{ "application", CFG_ID, FIELD(config_product, application), .required = true,
+	  .example = "office", .doc = "windows, office, or the GUID of an application." },
+	{ "activation_id", CFG_ID, FIELD(config_product, activation_id),
+	  .example = "68531fb9-5511-4989-97be-d11a0f55633f", .def_doc = "none: all its products",
+	  .doc = "GUID of one product (its Activation ID in `slmgr /dlv`)." },
+	{ "manual_host", CFG_STR, FIELD(config_product, manual_host), .min = 1, .max = 300,
+	  .example = "kms-office.corp.example", .def_doc = "as for all",
+	  .doc = "As discovery.manual_host." },
+	{ "lookup_domain", CFG_NAME, FIELD(config_product, lookup_domain),
+	  .example = "office.corp.example", .def_doc = "as for all",
+	  .doc = "As discovery.lookup_domain." },
+	{ "activation_type", CFG_ENUM, FIELD(config_product, activation),
+	  .words = product_activations, .def = "as-all", .doc = "As discovery.activation_type." },
+	{ 0 },
+};
+static const struct cfg_schema product = {
+	.items = product_items,
+	.size = sizeof(struct config_product),
+	.line = offsetof(struct config_product, line),
+};
+
 static const struct cfg_item discovery_items[] = {
 	{ "profile", CFG_ENUM, .list = true, .one_ok = true,
 	  LIST(config_discovery, profiles, n_profiles, 2), .words = profiles, .def_doc = "modern",
@@ -290,9 +318,46 @@ static const struct cfg_item discovery_items[] = {
 		 "weight, vista by chance. Commands take the first, the daemon follows each." },
 	{ "suffixes", CFG_NAME, .list = true, .one_ok = true,
 	  LIST(config_discovery, suffixes, n_suffixes, 16),
-	  .def_doc = "those of discovery.resolv_conf", .example = "[corp.example]",
-	  .doc = "Domains that discovery looks in, in this order; the daemon watches those given "
-		 "here." },
+	  .def_doc = "the four settings below, in their order; without those, the suffixes of "
+		     "discovery.resolv_conf",
+	  .example = "[corp.example]",
+	  .doc = "Domains that discovery looks in, in this order, in place of the four settings "
+		 "below; the daemon watches those given here." },
+	{ "primary_suffix", CFG_NAME, FIELD(config_discovery, primary_suffix),
+	  .example = "corp.example", .def_doc = "none",
+	  .doc = "The client's primary DNS suffix, asked first." },
+	{ "ad_domain", CFG_NAME, FIELD(config_discovery, ad_domain), .example = "ad.corp.example",
+	  .def_doc = "none", .doc = "The Active Directory domain it has joined, asked second." },
+	{ "connection_suffixes", CFG_NAME, .list = true, .one_ok = true,
+	  LIST(config_discovery, connection_suffixes, n_connection_suffixes, 8),
+	  .example = "[site.example]", .def_doc = "none",
+	  .doc = "The suffixes of its connections (DHCP option 15), asked third." },
+	{ "search_list", CFG_NAME, .list = true, .one_ok = true,
+	  LIST(config_discovery, search_list, n_search_list, 8), .example = "[dept.example]",
+	  .def_doc = "none", .doc = "Its DNS suffix search list, asked last." },
+	{ "lookup_domain", CFG_NAME, FIELD(config_discovery, lookup_domain),
+	  .example = "corp.example", .def_doc = "none",
+	  .doc = "As after `slmgr /skms-domain`: only this domain is asked, the suffixes are "
+		 "ignored." },
+	{ "manual_host", CFG_STR, FIELD(config_discovery, manual_host), .min = 1, .max = 300,
+	  .example = "kms1.corp.example:1688", .def_doc = "none",
+	  .doc = "As after `slmgr /skms`: NAME, NAME:PORT, [IPv6]:PORT or :PORT; the host is used "
+		 "alone, and DNS is not asked for others." },
+	{ "activation_type", CFG_ENUM, FIELD(config_discovery, activation), .words = activations,
+	  .def = "any",
+	  .doc = "As after `slmgr /act-type`: with ad and token no KMS host is looked for." },
+	{ "products", CFG_MAP_LIST,
+	  LIST(config_discovery, products, n_products, CONFIG_PRODUCTS_MAX), .sub = &product,
+	  .doc = "What is set for an application or one product alone; the most specific setting "
+		 "counts (`kmsbeacon discover --product`)." },
+	{ "suffix_answers", CFG_ENUM, FIELD(config_discovery, suffix_answers),
+	  .words = suffix_answers, .def = "first",
+	  .doc = "first: the first suffix with records is used alone; merged: all suffixes are "
+		 "asked and their records put together. No source says which Windows does." },
+	{ "port_without_host", CFG_ENUM, FIELD(config_discovery, lone_port), .words = lone_ports,
+	  .def = "ignore",
+	  .doc = "What a manual port without a host (`slmgr /skms :1689`) does to hosts found by "
+		 "DNS: ignore it, or use it in place of the record's. No source says." },
 	{ "resolvers", CFG_ADDR, .list = true, .one_ok = true,
 	  LIST(config_discovery, resolvers, n_resolvers, 8), .min = 53, .max = 1,
 	  .def_doc = "those of discovery.resolv_conf", .example = "[\"127.0.0.1:53\"]",
@@ -310,6 +375,10 @@ static const struct cfg_item discovery_items[] = {
 	  .def = "5m",
 	  .doc = "How often the daemon looks what clients of `suffixes` see, at least 1s; 0s: "
 		 "never." },
+	{ "cache_write", CFG_ENUM, FIELD(config_discovery, cache_write), .words = cache_writes,
+	  .def = "answered",
+	  .doc = "answered: a host is remembered once it has answered validly, even with too low a "
+		 "count; activated: only where it activated the client. Sources disagree." },
 	{ 0 },
 };
 static const struct cfg_schema discovery = SCHEMA(config_discovery, discovery_items);

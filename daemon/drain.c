@@ -153,14 +153,18 @@ static struct drain *add(struct drains *d, const char *host)
 	return x;
 }
 
-static void drop(struct drain *x)
+static void drop(struct drains *d, struct drain *x)
 {
-	struct drain **at = &x->owner->list;
+	struct drain *before = d->list;
 
-	while (*at != x)
-		at = &(*at)->next;
-	*at = x->next;
-	x->owner->n--;
+	if (before == x) {
+		d->list = x->next;
+	} else {
+		while (before->next != x)
+			before = before->next;
+		before->next = x->next;
+	}
+	d->n--;
 	free(x);
 }
 
@@ -236,7 +240,7 @@ static void undo(struct drain *x)
 
 	(void)pub_engine_resume(d->p.engine, x->host);
 	write_journal(d);
-	drop(x);
+	drop(d, x);
 	schedule(d);
 }
 
@@ -335,7 +339,7 @@ static void on_looked(void *ctx, int err, const struct pub_result *results, size
 	if (err == 0)
 		return;
 	tell_begun(x, err, err == ERR_USAGE ? results : NULL, err == ERR_USAGE ? n : 0);
-	drop(x);
+	drop(x->owner, x);
 }
 
 static void step(struct drain *x)
@@ -424,7 +428,7 @@ int drains_begin(struct drains *d, const char *host, bool force, drain_begun_fn 
 		err = pub_engine_request(d->p.engine, &rq, on_looked, x, &id);
 	}
 	if (err != 0)
-		drop(x);
+		drop(d, x);
 	return err;
 }
 
@@ -442,7 +446,7 @@ size_t drains_resume(struct drains *d, const char *host)
 			x->lifted = true;
 		} else {
 			log_info(&log_drain, "drain.resumed", "host=%s", x->host);
-			drop(x);
+			drop(d, x);
 		}
 	}
 	n += pub_engine_resume(d->p.engine, host);
@@ -476,6 +480,6 @@ void drains_free(struct drains *d)
 	if (d == NULL)
 		return;
 	while (d->list != NULL)
-		drop(d->list);
+		drop(d, d->list);
 	uv_close((uv_handle_t *)&d->timer, on_timer_closed);
 }

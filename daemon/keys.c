@@ -12,7 +12,7 @@ int keys_load(const struct config *cfg, struct keys *ret, struct config_errors *
 	*ret = (struct keys){ .n = cfg->n_keys };
 	if (cfg->n_keys == 0)
 		return 0;
-	ret->list = mem_must(calloc(cfg->n_keys, sizeof(*ret->list)));
+	ret->list = mem_must(calloc(cfg->n_keys, sizeof(struct tsig_key *)));
 	for (size_t i = 0; i < cfg->n_keys; i++) {
 		struct err_info info;
 		char key[64];

@@ -174,8 +174,9 @@ void lab_client_answer(struct lab_client *c, const struct lab_key *key,
 	}
 	ret->answered = true;
 	ret->final = true;
-	remember_host(c, host, at, now_ms); /* also where the count is too low: it answered */
 	accept_answer(c, &ret->rs, now_ms, ret);
+	if (ret->hresult == HR_OK || !c->cache_activated_only)
+		remember_host(c, host, at, now_ms); /* too low a count is an answer too */
 }
 
 void lab_client_failed(struct lab_client *c, uint32_t code, int64_t now_ms)

@@ -62,6 +62,9 @@ struct lab_client {
 	char lookup_domain[HOST_TEXT_MAX]; /* `skms-domain` */
 	bool caching;                      /* `skhc`, the default; `ckhc` clears it and the cache */
 	struct lab_cached_host cache;
+	/** Not kept: whether a host is remembered only once it has activated, not also where its
+	 * count is too low (discovery.cache_write). */
+	bool cache_activated_only;
 };
 
 /** A new client in its first 30 days. @p machine: this computer's name (cut to fit). */

@@ -5,6 +5,7 @@
 #ifndef KMSBEACON_NET_PROBER_H
 #define KMSBEACON_NET_PROBER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/addr.h"
@@ -30,6 +31,12 @@ struct probe_result {
 	struct addr addr;              /* the address that was asked; unset when unresolved */
 	double rtt_ms;                 /* connect to last byte; 0 where nothing answered */
 	char detail[PROBE_DETAIL_MAX]; /* one clause for a person */
+
+	/** The probe was a request for activation (the lab client's), so these mean something: with
+	 * PROBE_UP the host answered validly, if only "count too low". */
+	bool activation;
+	uint32_t hresult; /* what the host or the exchange came to; 0: activated */
+	bool final;       /* no other host need be asked, though this one is not up (0xC004F042) */
 };
 
 struct probe_op;
@@ -38,6 +45,9 @@ typedef void probe_done_fn(struct probe_op *op, const struct probe_result *r);
 /** One running probe, owned by the caller; lifetime rules as net/udp_exchange.h. */
 struct probe_op {
 	void *owner; /* the caller's */
+	/** The caller's: the name that the address belongs to, for who shows it; may be NULL.
+	 * Borrowed until done(). */
+	const char *host;
 	/* private */
 	probe_done_fn *done;
 	void *impl;

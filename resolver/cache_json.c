@@ -1,7 +1,9 @@
 /*
  * The file of the cache:
  *   {"version": 1, "caching": true,
- *    "host": {"name", "port", "address" (or null), "when", "source"} (or null)}
+ *    "host": {"name", "port", "address" (or null), "when", "source"} (or null),
+ *    "products": [the same with "product"]}
+ * "host" is that of the client as a whole.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -51,18 +53,28 @@ static bool host_from_json(json_t *o, struct rsv_cached_host *ret)
 
 static bool cache_from_json(json_t *root, struct rsv_cache *c)
 {
-	json_t *host = NULL;
+	json_t *host = NULL, *products = NULL;
 	int version, caching;
+	json_t *o;
+	size_t i;
 
-	if (json_unpack(root, "{s:i, s:b, s?o}", "version", &version, "caching", &caching, "host",
-			&host) != 0 ||
-	    version != CACHE_VERSION)
+	if (json_unpack(root, "{s:i, s:b, s?o, s?o}", "version", &version, "caching", &caching,
+			"host", &host, "products", &products) != 0 ||
+	    version != CACHE_VERSION || (products != NULL && !json_is_array(products)))
 		return false;
 	c->enabled = caching;
-	if (host == NULL || json_is_null(host))
-		return true;
-	c->has = host_from_json(host, &c->entry);
-	return c->has;
+	if (host != NULL && !json_is_null(host) && !host_from_json(host, &c->entry[c->n++]))
+		return false;
+	json_array_foreach(products, i, o)
+	{
+		const char *product = json_string_value(json_object_get(o, "product"));
+
+		if (c->n == RSV_CACHE_HOSTS || product == NULL || product[0] == '\0' ||
+		    strlen(product) >= RSV_PRODUCT_MAX || !host_from_json(o, &c->entry[c->n]))
+			return false;
+		memcpy(c->entry[c->n++].product, product, strlen(product) + 1);
+	}
+	return true;
 }
 
 int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info)
@@ -100,23 +112,39 @@ out:
 	return err;
 }
 
-static json_t *cache_to_json(const struct rsv_cache *c)
+static json_t *host_to_json(const struct rsv_cached_host *h)
 {
 	char addr[ADDR_TEXT_MAX] = "", when[CLOCK_TEXT_MAX];
-	json_t *host = NULL;
 
-	if (c->has) {
-		if (addr_is_set(&c->entry.addr))
-			addr_format_host(&c->entry.addr, addr);
-		clock_format_rfc3339(c->entry.when_ms, when);
-		host = json_pack("{s:s, s:i, s:s?, s:s, s:s}", "name", c->entry.host, "port",
-				 (int)c->entry.port, "address", addr[0] != '\0' ? addr : NULL,
-				 "when", when, "source", rsv_source_name(c->entry.source));
-		if (host == NULL)
-			return NULL;
+	if (addr_is_set(&h->addr))
+		addr_format_host(&h->addr, addr);
+	clock_format_rfc3339(h->when_ms, when);
+	return json_pack("{s:s*, s:s, s:i, s:s?, s:s, s:s}", "product",
+			 h->product[0] != '\0' ? h->product : NULL, "name", h->host, "port",
+			 (int)h->port, "address", addr[0] != '\0' ? addr : NULL, "when", when,
+			 "source", rsv_source_name(h->source));
+}
+
+static json_t *cache_to_json(const struct rsv_cache *c)
+{
+	json_t *products = json_array(), *host = json_null();
+
+	for (size_t i = 0; i < c->n; i++) {
+		json_t *o = host_to_json(&c->entry[i]);
+
+		if (c->entry[i].product[0] == '\0')
+			host = o;
+		else if (json_array_append_new(products, o) != 0)
+			host = NULL;
+		if (host == NULL || o == NULL)
+			break;
 	}
-	return json_pack("{s:i, s:b, s:o?}", "version", CACHE_VERSION, "caching", (int)c->enabled,
-			 "host", host);
+	if (host == NULL) {
+		json_decref(products);
+		return NULL;
+	}
+	return json_pack("{s:i, s:b, s:o, s:o}", "version", CACHE_VERSION, "caching",
+			 (int)c->enabled, "host", host, "products", products);
 }
 
 int rsv_cache_save(struct rsv_cache *c, const char *path, struct err_info *info)

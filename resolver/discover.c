@@ -17,6 +17,8 @@ static void impl_free(struct rsv_discover_impl *d)
 		free(d->r.steps[i].detail);
 	free(d->r.steps);
 	free(d->r.cand);
+	free(d->r.attempts);
+	rsv_set_done(&d->merged);
 	rsv_queries_done(&d->r.queries);
 	free(d);
 }
@@ -101,7 +103,8 @@ static void ends_without(struct rsv_discover_impl *d, uint32_t code, const char 
 	rsv_d_survey(d);
 }
 
-static void remember(struct rsv_discover_impl *d, const struct addr *addr)
+static void remember(struct rsv_discover_impl *d, const struct addr *addr,
+		     const struct probe_result *r)
 {
 	const struct rsv_cached_host *old;
 	struct rsv_cached_host h;
@@ -110,6 +113,13 @@ static void remember(struct rsv_discover_impl *d, const struct addr *addr)
 		return;
 	if (!d->p.cache->enabled) {
 		rsv_d_step(d, "remember", "host caching is off: DNS is asked again next time");
+		return;
+	}
+	if (d->p.cache_write == RSV_CACHE_ACTIVATED && (!r->activation || r->hresult != HR_OK)) {
+		rsv_d_step(d, "remember",
+			   "%s:%u is not cached: it has not activated this client, and "
+			   "discovery.cache_write asks for that",
+			   d->try.host, (unsigned)d->try.port);
 		return;
 	}
 	old = rsv_cache_get(d->p.cache);
@@ -124,7 +134,8 @@ static void remember(struct rsv_discover_impl *d, const struct addr *addr)
 		   d->try.host, (unsigned)d->try.port);
 }
 
-void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr)
+void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr,
+		    const struct probe_result *p)
 {
 	struct rsv_discovery *r = &d->r;
 	char text[ADDR_TEXT_MAX];
@@ -134,15 +145,32 @@ void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr)
 	r->selected.port = d->try.port;
 	r->selected.addr = *addr;
 	r->selected.source = d->try.source;
-	r->code = HR_OK;
+	r->code = p != NULL && p->activation ? p->hresult : (uint32_t)HR_OK;
 	addr_format(addr, text);
-	snprintf(r->text, sizeof(r->text), "%.200s:%u at %s (%s)", d->try.host,
-		 (unsigned)d->try.port, text, rsv_source_name(d->try.source));
+	snprintf(r->text, sizeof(r->text), "%.200s:%u at %s (%s)%s%s", d->try.host,
+		 (unsigned)d->try.port, text, rsv_source_name(d->try.source),
+		 r->code != HR_OK ? ": " : "", r->code != HR_OK ? hresult_text(r->code) : "");
 	rsv_d_step(d, "select", "%s:%u at %s, from %s%s", d->try.host, (unsigned)d->try.port, text,
 		   rsv_source_name(d->try.source),
-		   d->p.prober == NULL ? "; nobody was asked whether it is up" : "");
-	remember(d, addr);
+		   p == NULL ? "; nobody was asked whether it is up" : "");
+	remember(d, addr, p);
 	rsv_d_survey(d);
+}
+
+void rsv_d_refused(struct rsv_discover_impl *d, const struct probe_result *p)
+{
+	ends_without(d, p->hresult, "%.200s:%u answers: %s; other hosts are not asked", d->try.host,
+		     (unsigned)d->try.port, hresult_text(p->hresult));
+}
+
+/** Nobody was of use. Vista shows the code of the last try, later systems one for all. */
+static uint32_t code_of_failure(const struct rsv_discover_impl *d)
+{
+	const struct rsv_discovery *r = &d->r;
+
+	if (d->p.profile == RSV_VISTA && r->n_attempts > 0)
+		return r->attempts[r->n_attempts - 1].hresult;
+	return HR_BINDING_SERVICE_UNAVAILABLE;
 }
 
 /* ---- the hosts of a set ---------------------------------------------------------------------- */
@@ -187,8 +215,8 @@ static void next_candidate(struct rsv_discover_impl *d)
 		rsv_d_try(d, dns_name_format(&srv->target, host), srv->port, RSV_FROM_DNS, NULL);
 		return;
 	}
-	ends_without(d, HR_BINDING_SERVICE_UNAVAILABLE, "no record of the %zu of %.200s %s",
-		     d->r.n_cand, dns_name_format(&d->r.domain, domain),
+	ends_without(d, code_of_failure(d), "no record of the %zu of %.200s %s", d->r.n_cand,
+		     dns_name_format(&d->r.domain, domain),
 		     d->p.prober != NULL ? "leads to a host that answers"
 					 : "leads to a host with an address");
 }
@@ -204,11 +232,17 @@ static void use_set(struct rsv_discover_impl *d, struct rsv_set *set)
 		rsv_d_finish(d, ERR_NOMEM);
 		return;
 	}
-	d->r.domain = d->r.domains[d->at_domain];
+	if (d->p.lone_port != 0)
+		rsv_d_step(d, "order",
+			   "port %u, set by hand without a host, stands in for that "
+			   "of the records",
+			   (unsigned)d->p.lone_port);
 	rsv_order(set->rec, set->n, d->p.profile, d->p.rng);
 	rsv_probability(set->rec, set->n, d->p.profile, p);
 	for (size_t i = 0; i < set->n; i++) {
 		d->r.cand[i].rec = set->rec[i];
+		if (d->p.lone_port != 0)
+			d->r.cand[i].rec.srv.port = d->p.lone_port;
 		d->r.cand[i].probability = p[i];
 	}
 	d->r.n_cand = set->n;
@@ -231,21 +265,50 @@ static uint32_t keep_of_set(const struct rsv_lookup_result *r)
 	return r->err == ERR_RCODE_NXDOMAIN || r->err == ERR_DNS_NODATA ? r->set.negative_ttl : 0;
 }
 
+/** Add the records of one more suffix. 0 or ERR_NOMEM. */
+static int merge(struct rsv_set *into, const struct rsv_set *set)
+{
+	struct rsv_record *rec = realloc(into->rec, (into->n + set->n) * sizeof(*rec));
+
+	if (rec == NULL)
+		return ERR_NOMEM;
+	memcpy(rec + into->n, set->rec, set->n * sizeof(*rec));
+	into->rec = rec;
+	into->n = rsv_record_canonicalize(rec, into->n + set->n);
+	if (into->n > RSV_RECORDS_MAX)
+		into->n = RSV_RECORDS_MAX;
+	return 0;
+}
+
+static void note_suffix(struct rsv_discover_impl *d, const struct rsv_lookup_result *r)
+{
+	struct rsv_suffix *s = &d->r.suffix[d->at_domain];
+
+	s->asked = true;
+	s->hresult = rsv_lookup_hresult(r->err != 0 || r->set.n > 0 ? r->err : ERR_DNS_NODATA);
+	if (s->hresult == HR_OK && !dns_name_is_set(&d->r.domain))
+		d->r.domain = d->r.domains[d->at_domain];
+}
+
 static void on_set(struct rsv_lookup *l, struct rsv_lookup_result *r)
 {
 	struct rsv_discover_impl *d = l->owner;
 	char domain[DNSNAME_TEXT_MAX];
+	int err = r->err;
 
 	if (!rsv_d_child_done(d))
 		return;
 	dns_name_format(&d->r.domains[d->at_domain], domain);
 	rsv_d_explain_answer(d, domain, r);
 	rsv_d_keep(d, keep_of_set(r));
-	if (r->err == ERR_NOMEM) {
+	note_suffix(d, r);
+	if (err == 0 && d->p.merge_suffixes)
+		err = r->set.n > 0 ? merge(&d->merged, &r->set) : ERR_DNS_NODATA;
+	if (err == ERR_NOMEM) {
 		rsv_d_finish(d, ERR_NOMEM);
-	} else if (r->err != 0) {
+	} else if (err != 0 || d->p.merge_suffixes) {
 		d->at_domain++;
-		next_domain(d, r->err);
+		next_domain(d, err);
 	} else if (r->set.n == 0) { /* "." alone: RFC 2782, no fallback (S04) */
 		d->r.domain = d->r.domains[d->at_domain];
 		ends_without(d, HR_DNS_NO_RECORDS, "%.200s says that it has no KMS host", domain);
@@ -271,6 +334,10 @@ static void next_domain(struct rsv_discover_impl *d, int last_err)
 			break;
 		rsv_d_step(d, "query", "%s is too long for a service name: not asked",
 			   dns_name_format(&d->r.domains[d->at_domain], text));
+	}
+	if (d->at_domain >= d->r.n_domains && d->merged.n > 0) {
+		use_set(d, &d->merged);
+		return;
 	}
 	if (d->at_domain >= d->r.n_domains) {
 		ends_without(d, rsv_lookup_hresult(last_err), "no SRV record under %s; last: %s",
@@ -307,8 +374,9 @@ void rsv_d_failed(struct rsv_discover_impl *d, int err)
 {
 	switch (d->try.source) {
 	case RSV_FROM_MANUAL: /* replaces discovery: never a fallback to DNS */
-		ends_without(d, rsv_d_manual_hresult(err), "the host set by hand, %.200s, %s",
-			     d->try.host, err != 0 ? "has no address" : "does not answer");
+		ends_without(d, err != 0 ? rsv_d_manual_hresult(err) : code_of_failure(d),
+			     "the host set by hand, %.200s, %s", d->try.host,
+			     err != 0 ? "has no address" : "does not answer");
 		return;
 	case RSV_FROM_CACHE:
 		rsv_d_step(d, "cache", "the cached host %s cannot be used: back to DNS",
@@ -330,11 +398,20 @@ static void begin(struct rsv_discover_impl *d)
 	const struct rsv_cached_host *c = d->p.cache != NULL ? rsv_cache_get(d->p.cache) : NULL;
 	char when[CLOCK_TEXT_MAX];
 
-	if (d->manual_host[0] != '\0') {
+	if (d->p.no_kms) {
+		rsv_d_step(d, "type",
+			   "the activation type of the client leaves KMS out: no host "
+			   "is looked for");
+		ends_without(d, HR_MACHINE_NOT_BOUND, "the activation type leaves KMS out");
+	} else if (d->manual_host[0] != '\0') {
 		rsv_d_step(d, "manual",
-			   "the host %s:%u is set by hand: it is used alone, without SRV "
+			   "the host %s:%u is set by hand%s%s: it is used alone, without SRV "
 			   "lookup and without the cache",
-			   d->manual_host, (unsigned)d->p.manual_port);
+			   d->manual_host, (unsigned)d->p.manual_port,
+			   d->p.manual_scope != NULL ? " for " : "",
+			   d->p.manual_scope != NULL ? d->p.manual_scope : "");
+		if (d->p.cache != NULL)
+			rsv_cache_flush(d->p.cache); /* to set a host is to forget the other */
 		rsv_d_try(d, d->manual_host, d->p.manual_port, RSV_FROM_MANUAL, NULL);
 	} else if (c != NULL) {
 		clock_format_rfc3339(c->when_ms, when);
@@ -371,6 +448,7 @@ static void take_domains(struct rsv_discover_impl *d, const struct rsv_discover_
 {
 	if (p->lookup_domain != NULL) {
 		d->has_lookup_domain = true;
+		d->r.suffix[0].from = RSV_SUFFIX_LOOKUP;
 		d->r.domains[d->r.n_domains++] = *p->lookup_domain;
 		return;
 	}
@@ -379,8 +457,11 @@ static void take_domains(struct rsv_discover_impl *d, const struct rsv_discover_
 
 		for (size_t k = 0; k < d->r.n_domains; k++)
 			known |= dns_name_equal(&d->r.domains[k], &p->suffixes[i]);
-		if (!known)
-			d->r.domains[d->r.n_domains++] = p->suffixes[i];
+		if (known)
+			continue;
+		if (p->suffix_from != NULL)
+			d->r.suffix[d->r.n_domains].from = p->suffix_from[i];
+		d->r.domains[d->r.n_domains++] = p->suffixes[i];
 	}
 }
 

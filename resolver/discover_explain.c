@@ -30,6 +30,38 @@ uint32_t rsv_lookup_hresult(int err)
 	return HR_DNS_SERVFAIL; /* silence and a closed port look like a failed server to it */
 }
 
+uint32_t rsv_probe_hresult(enum probe_state s)
+{
+	switch (s) {
+	case PROBE_UP:
+		return HR_OK;
+	case PROBE_NO_KMS_INTERFACE:
+		return HR_RPC_UNKNOWN_IF;
+	case PROBE_RPC_REFUSED:
+	case PROBE_NOT_RPC:
+		return HR_RPC_CALL_FAILED;
+	case PROBE_UNRESOLVED:
+		return HR_DNS_NXDOMAIN;
+	case PROBE_REFUSED:
+	case PROBE_TIMEOUT:
+	case PROBE_STATE_COUNT_:
+		break;
+	}
+	return HR_RPC_UNAVAILABLE;
+}
+
+const char *rsv_suffix_from_name(enum rsv_suffix_from f)
+{
+	static const char *const names[RSV_SUFFIX_FROM_COUNT_] = {
+		[RSV_SUFFIX_LIST] = "list",     [RSV_SUFFIX_PRIMARY] = "primary",
+		[RSV_SUFFIX_AD] = "ad",         [RSV_SUFFIX_CONNECTION] = "connection",
+		[RSV_SUFFIX_SEARCH] = "search", [RSV_SUFFIX_RESOLV_CONF] = "resolv.conf",
+		[RSV_SUFFIX_LOOKUP] = "lookup",
+	};
+
+	return f < RSV_SUFFIX_FROM_COUNT_ ? names[f] : "unknown";
+}
+
 /** A host set by hand that has no address is reported as a name that does not exist. */
 uint32_t rsv_d_manual_hresult(int err)
 {
@@ -99,13 +131,20 @@ void rsv_d_explain_domains(struct rsv_discover_impl *d)
 		return;
 	}
 	for (size_t i = 0; i < d->r.n_domains && used + 1 < sizeof(list); i++) {
-		int n = snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", then " : "",
-				 dns_name_format(&d->r.domains[i], name));
+		enum rsv_suffix_from from = d->r.suffix[i].from;
+		int n = snprintf(list + used, sizeof(list) - used, "%s%.250s%s%s%s",
+				 i > 0 ? ", then " : "", dns_name_format(&d->r.domains[i], name),
+				 from != RSV_SUFFIX_LIST ? " (" : "",
+				 from != RSV_SUFFIX_LIST ? rsv_suffix_from_name(from) : "",
+				 from != RSV_SUFFIX_LIST ? ")" : "");
 
 		if (n > 0)
 			used += (size_t)n;
 	}
-	rsv_d_step(d, "suffix", "%s; the first that has a record wins", list);
+	rsv_d_step(d, "suffix", "%s%s", list,
+		   d->r.n_domains == 1   ? ""
+		   : d->p.merge_suffixes ? "; all are asked, their records are put together"
+					 : "; the first that has a record wins");
 }
 
 void rsv_d_explain_order(struct rsv_discover_impl *d)

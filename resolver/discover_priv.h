@@ -53,6 +53,7 @@ struct rsv_discover_impl {
 	size_t survey_at;
 
 	size_t at_domain;
+	struct rsv_set merged; /* with merge_suffixes: the records so far */
 	size_t at_cand;
 	struct rsv_try try;
 	struct rsv_discovery r;
@@ -74,8 +75,11 @@ uint32_t rsv_d_manual_hresult(int err);
 bool rsv_d_child_done(struct rsv_discover_impl *d);
 /** An answer was used that a resolver keeps for @p seconds. */
 void rsv_d_keep(struct rsv_discover_impl *d, uint32_t seconds);
-/** The host of d->try is the one. */
-void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr);
+/** The host of d->try is the one; @p r as rsv_d_refused(). */
+void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr,
+		    const struct probe_result *r);
+/** It answered in a way that ends the search. */
+void rsv_d_refused(struct rsv_discover_impl *d, const struct probe_result *r);
 /** It is not. @p err is why it has no address, or 0 where none of them is up. */
 void rsv_d_failed(struct rsv_discover_impl *d, int err);
 void rsv_d_finish(struct rsv_discover_impl *d, int err);

@@ -1,5 +1,7 @@
 #include "resolver/discover_report.h"
 
+#include <string.h>
+
 #include "resolver/report_parts.h"
 
 static json_t *domains(const struct rsv_discovery *r)
@@ -59,6 +61,64 @@ static json_t *candidates(const struct rsv_discovery *r)
 	return list;
 }
 
+static json_t *suffixes(const struct rsv_discovery *r)
+{
+	json_t *list = json_array();
+	char hex[HRESULT_TEXT_MAX];
+	bool ok = list != NULL;
+
+	for (size_t i = 0; ok && i < r->n_domains; i++) {
+		const struct rsv_suffix *s = &r->suffix[i];
+
+		hresult_format(s->hresult, hex);
+		ok = rsv_json_append(list, json_pack("{s:o, s:s, s:b, s:s?}", "domain",
+						     rsv_json_name(&r->domains[i]), "from",
+						     rsv_suffix_from_name(s->from), "asked",
+						     (int)s->asked, "code", s->asked ? hex : NULL));
+	}
+	if (!ok) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
+/** As event 12288 begins: result, status, host and port. The rest of its fields is about a request
+ * for activation, which a probe is not. */
+static json_t *event_line(const struct rsv_attempt *a)
+{
+	bool v6 = strchr(a->host, ':') != NULL;
+
+	return json_sprintf("0x%08X, 0x00000000, %s%s%s:%u", a->hresult, v6 ? "[" : "", a->host,
+			    v6 ? "]" : "", (unsigned)a->port);
+}
+
+static json_t *attempt(const struct rsv_attempt *a)
+{
+	char hex[HRESULT_TEXT_MAX];
+
+	return json_pack("{s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:o, s:s, s:o}", "target", a->host,
+			 "port", (int)a->port, "address", rsv_json_host(&a->addr), "source",
+			 rsv_source_name(a->source), "code", hresult_format(a->hresult, hex),
+			 "text", hresult_text(a->hresult), "state", probe_state_name(a->state),
+			 "rtt_ms", rsv_json_rounded(a->rtt_ms, 1000), "detail", a->detail,
+			 "event_12288", event_line(a));
+}
+
+static json_t *attempts(const struct rsv_discovery *r)
+{
+	json_t *list = json_array();
+	bool ok = list != NULL;
+
+	for (size_t i = 0; ok && i < r->n_attempts; i++)
+		ok = rsv_json_append(list, attempt(&r->attempts[i]));
+	if (!ok) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
 static json_t *selected(const struct rsv_discovery *r)
 {
 	if (!r->has_selected)
@@ -83,7 +143,9 @@ json_t *rsv_discover_report(const struct rsv_discovery *r)
 		  rsv_json_set(o, "profile", json_string(rsv_profile_name(r->profile))) &&
 		  rsv_json_set(o, "steps", steps(r)) &&
 		  rsv_json_set(o, "queries", rsv_json_queries(&r->queries)) &&
+		  rsv_json_set(o, "suffixes", suffixes(r)) &&
 		  rsv_json_set(o, "candidates", candidates(r)) &&
+		  rsv_json_set(o, "attempts", attempts(r)) &&
 		  rsv_json_set(o, "selected", selected(r)) && rsv_json_set(o, "result", result(r));
 
 	if (!ok) {

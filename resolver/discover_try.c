@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "resolver/discover_priv.h"
@@ -51,13 +52,47 @@ static void note_addresses(struct rsv_discover_impl *d, size_t cand,
 	}
 }
 
-/** Keep what a probe said, for the report. */
-static void note_probe(struct rsv_discover_impl *d, const struct probe_result *r)
+/** Keep what a probe said, for the report. @p addr NULL: the host has no address. */
+static void note_attempt(struct rsv_discover_impl *d, const struct addr *addr,
+			 const struct probe_result *r, uint32_t hresult)
 {
-	if (d->try.source != RSV_FROM_DNS)
+	struct rsv_attempt *a;
+
+	if (addr != NULL && d->try.source == RSV_FROM_DNS) {
+		d->r.cand[d->try.cand].probed = true;
+		d->r.cand[d->try.cand].probe = *r;
+	}
+	if (d->r.n_attempts >= RSV_ATTEMPTS_MAX)
 		return;
-	d->r.cand[d->try.cand].probed = true;
-	d->r.cand[d->try.cand].probe = *r;
+	if ((d->r.n_attempts & (d->r.n_attempts - 1)) == 0) { /* full: 0, 1, 2, 4, 8 ... */
+		size_t cap = d->r.n_attempts == 0 ? 1 : 2 * d->r.n_attempts;
+
+		a = realloc(d->r.attempts, cap * sizeof(*a));
+		if (a == NULL)
+			return; /* a line less is no reason to fail */
+		d->r.attempts = a;
+	}
+	a = &d->r.attempts[d->r.n_attempts++];
+	memset(a, 0, sizeof(*a));
+	snprintf(a->host, sizeof(a->host), "%s", d->try.host);
+	a->port = d->try.port;
+	if (addr != NULL)
+		a->addr = *addr;
+	a->source = d->try.source;
+	a->hresult = hresult;
+	a->state = r->state;
+	a->rtt_ms = r->rtt_ms;
+	snprintf(a->detail, sizeof(a->detail), "%s", r->detail);
+}
+
+static void note_no_address(struct rsv_discover_impl *d, int err)
+{
+	struct probe_result r = { .state = PROBE_UNRESOLVED };
+
+	if (d->p.prober == NULL)
+		return;
+	snprintf(r.detail, sizeof(r.detail), "%s", err_text(err));
+	note_attempt(d, NULL, &r, rsv_d_manual_hresult(err));
 }
 
 void rsv_d_note_unresolved(struct rsv_discover_impl *d, struct rsv_candidate *c)
@@ -75,16 +110,23 @@ static void probe_next(struct rsv_discover_impl *d);
 static void on_probe(struct probe_op *op, const struct probe_result *r)
 {
 	struct rsv_discover_impl *d = op->owner;
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], hex[HRESULT_TEXT_MAX];
+	uint32_t hresult;
 
 	if (!rsv_d_child_done(d))
 		return;
 	addr_format(&d->try.addrs[d->try.at], text);
-	rsv_d_step(d, "probe", "%s at %s: %s%s%s", d->try.host, text, probe_state_name(r->state),
+	hresult = r->activation ? r->hresult : rsv_probe_hresult(r->state);
+	rsv_d_step(d, "probe", "%s at %s: %s %s%s%s", d->try.host, text,
+		   hresult_format(hresult, hex), probe_state_name(r->state),
 		   r->detail[0] != '\0' ? ", " : "", r->detail);
-	note_probe(d, r);
+	note_attempt(d, &d->try.addrs[d->try.at], r, hresult);
 	if (r->state == PROBE_UP) {
-		rsv_d_selected(d, &d->try.addrs[d->try.at]);
+		rsv_d_selected(d, &d->try.addrs[d->try.at], r);
+		return;
+	}
+	if (r->final) {
+		rsv_d_refused(d, r);
 		return;
 	}
 	d->try.at++;
@@ -101,6 +143,7 @@ static void probe_next(struct rsv_discover_impl *d)
 	d->state = RSV_D_PROBE;
 	memset(&d->probe, 0, sizeof(d->probe));
 	d->probe.owner = d;
+	d->probe.host = d->try.host;
 	d->open++;
 	d->p.prober->start(d->p.prober, &d->probe, d->net, &d->try.addrs[d->try.at], d->p.probe_ms,
 			   on_probe);
@@ -110,7 +153,7 @@ static void probe_next(struct rsv_discover_impl *d)
 static void have_addresses(struct rsv_discover_impl *d)
 {
 	if (d->p.prober == NULL)
-		rsv_d_selected(d, &d->try.addrs[0]);
+		rsv_d_selected(d, &d->try.addrs[0], NULL);
 	else
 		probe_next(d);
 }
@@ -149,6 +192,7 @@ static void on_host(struct host_lookup *h, const struct host_lookup_result *r)
 		rsv_d_step(d, "resolve", "%s has no address: %s", d->try.host, err_text(r->err));
 		if (d->try.source == RSV_FROM_DNS)
 			rsv_d_note_unresolved(d, &d->r.cand[d->try.cand]);
+		note_no_address(d, r->err);
 		rsv_d_failed(d, r->err);
 		return;
 	}

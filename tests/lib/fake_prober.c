@@ -26,12 +26,24 @@ static void on_timer(uv_timer_t *t)
 	uv_close((uv_handle_t *)t, on_closed);
 }
 
-static enum probe_state rule_for(const struct fake_prober *f, const char *addr)
+static bool matches(const char *rule, const char *addr)
 {
-	for (size_t i = 0; i < f->n_rules; i++)
-		if (f->rules[i].addr == NULL || strcmp(f->rules[i].addr, addr) == 0)
-			return f->rules[i].state;
-	return PROBE_UP;
+	return rule == NULL || strcmp(rule, addr) == 0;
+}
+
+static void decide(const struct fake_prober *f, const char *addr, struct probe_result *ret)
+{
+	ret->state = PROBE_UP;
+	for (size_t i = f->n_rules; i > 0; i--)
+		if (matches(f->rules[i - 1].addr, addr))
+			ret->state = f->rules[i - 1].state;
+	for (size_t i = f->n_activations; i > 0; i--) {
+		if (!matches(f->activations[i - 1].addr, addr))
+			continue;
+		ret->activation = true;
+		ret->hresult = f->activations[i - 1].hresult;
+		ret->final = f->activations[i - 1].final;
+	}
 }
 
 static void start(const struct prober *p, struct probe_op *op, struct net *net,
@@ -49,7 +61,7 @@ static void start(const struct prober *p, struct probe_op *op, struct net *net,
 	addr_format(addr, text);
 	snprintf(f->order + used, sizeof(f->order) - used, "%s%s", used > 0 ? " " : "", text);
 	r->op = op;
-	r->result.state = rule_for(f, text);
+	decide(f, text, &r->result);
 	r->result.addr = *addr;
 	r->result.rtt_ms = 1.5;
 	snprintf(r->result.detail, sizeof(r->result.detail), "so the test says");

@@ -9,10 +9,19 @@ struct fake_probe_rule {
 	enum probe_state state;
 };
 
+/** A host that is asked for activation: as struct probe_result. */
+struct fake_activation {
+	const char *addr; /* as above */
+	uint32_t hresult;
+	bool final;
+};
+
 struct fake_prober {
 	struct prober prober;                /* hand out &f->prober */
 	const struct fake_probe_rule *rules; /* first match; none: up */
 	size_t n_rules;
+	const struct fake_activation *activations; /* first match; none: a mere probe */
+	size_t n_activations;
 	bool silent; /* never answers, but to cancel */
 	unsigned started;
 	char order[2048]; /* "127.0.0.1:1688 127.0.0.2:1688" */

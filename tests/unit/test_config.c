@@ -345,6 +345,19 @@ static const struct {
 	{ "publish: { source: \"192.0.2.1:53\" }\n",
 	  "k.yaml:1:20: publish.source[0]: '192.0.2.1:53' has a port, an address alone is "
 	  "allowed" },
+	/* discovery */
+	{ "discovery: { manual_host: \"2001:db8::1:1688\" }\n",
+	  "k.yaml:1:27: discovery.manual_host: 'db8::1:1688' is no port (1 to 65535); an IPv6 "
+	  "address needs brackets, such as [2001:db8::1]:1688" },
+	{ "discovery: { products: [{ application: office, manual_host: \":1688\" }] }\n",
+	  "k.yaml:1:61: discovery.products[0].manual_host: ':1688' has no host name" },
+	{ "discovery: { products: [{ application: excel }] }\n",
+	  "k.yaml:1:40: discovery.products[0].application: 'excel' is neither windows nor office "
+	  "nor a GUID" },
+	{ "discovery: { products: [{ application: office, activation_id: 12 }] }\n",
+	  "k.yaml:1:63: discovery.products[0].activation_id: '12' is no GUID" },
+	{ "discovery:\n  products:\n    - { application: office }\n    - { application: Office }\n",
+	  "k.yaml:4:22: discovery.products[1].application: the same product is already in line 3" },
 	/* what must not be here */
 	{ "keys: [{ name: k, file: f, secret: c2VjcmV0 }]\n",
 	  "k.yaml:1:28: keys[0].secret: no secret may stand in this file; `file` names a "
@@ -527,6 +540,9 @@ static void t_dump_reads_back(void **state)
 		OFFICE "publish: { source: [192.0.2.1, \"2001:db8::1\"] }\n",
 		"log: { level: debug, format: json }\n",
 		"discovery: { profile: [vista, modern], interval: 0s, resolv_conf: r }\n",
+		"discovery: { primary_suffix: corp.example, search_list: [a.example, b.example],\n"
+		"  manual_host: \":1700\", cache_write: activated, products: [\n"
+		"    { application: office, lookup_domain: o.example, activation_type: kms }] }\n",
 	};
 	char *first, *again;
 

@@ -112,6 +112,65 @@ static void t_switching_caching(void **state)
 	assert_true(c.dirty);
 }
 
+/* Windows 8 and later: each product has a host of its own, caching is switched for the machine. */
+static void t_each_product_has_its_host(void **state)
+{
+	struct rsv_cached_host a = host("kms1.corp.example", 1688, NULL);
+	struct rsv_cached_host b = host("kms2.corp.example", 1689, "192.0.2.2");
+	struct rsv_cache c, d;
+
+	(void)state;
+	unlink(path);
+	rsv_cache_init(&c);
+	rsv_cache_put(&c, &a);
+	rsv_cache_use(&c, "0ff1ce16-a989-479d-af46-f275c6370663");
+	assert_null(rsv_cache_get(&c));
+	rsv_cache_put(&c, &b);
+	assert_int_equal(rsv_cache_save(&c, path, NULL), 0);
+
+	assert_int_equal(rsv_cache_load(&d, path, NULL), 0);
+	assert_string_equal(rsv_cache_get(&d)->host, "kms1.corp.example");
+	rsv_cache_use(&d, "0FF1CE16-A989-479D-AF46-F275C6370663");
+	assert_string_equal(rsv_cache_get(&d)->host, "kms2.corp.example");
+	assert_int_equal(rsv_cache_get(&d)->port, 1689);
+	rsv_cache_flush(&d); /* of this product alone */
+	assert_null(rsv_cache_get(&d));
+	rsv_cache_use(&d, "");
+	assert_non_null(rsv_cache_get(&d));
+	rsv_cache_use(&d, "office");
+	rsv_cache_put(&d, &b);
+	rsv_cache_use(&d, "");
+	rsv_cache_flush(&d); /* what is set for all is set for each */
+	rsv_cache_use(&d, "office");
+	assert_null(rsv_cache_get(&d));
+
+	rsv_cache_put(&d, &b);
+	rsv_cache_set_enabled(&d, false);
+	assert_int_equal(d.n, 0);
+}
+
+/* More products than the file holds: the one that answered longest ago goes. */
+static void t_oldest_product_is_forgotten(void **state)
+{
+	struct rsv_cached_host h = host("kms1.corp.example", 1688, NULL);
+	struct rsv_cache c;
+	char product[16];
+
+	(void)state;
+	rsv_cache_init(&c);
+	for (int i = 0; i <= RSV_CACHE_HOSTS; i++) {
+		snprintf(product, sizeof(product), "p%d", i);
+		rsv_cache_use(&c, product);
+		h.when_ms = i == 3 ? 1 : 1000 + i;
+		rsv_cache_put(&c, &h);
+	}
+	assert_int_equal(c.n, RSV_CACHE_HOSTS);
+	rsv_cache_use(&c, "p3");
+	assert_null(rsv_cache_get(&c));
+	rsv_cache_use(&c, "p0");
+	assert_non_null(rsv_cache_get(&c));
+}
+
 /* A broken file is named, ignored, and replaced by the next success. */
 static void t_damaged_files(void **state)
 {
@@ -123,6 +182,9 @@ static void t_damaged_files(void **state)
 		"{\"version\": 1}",
 		"{\"version\": 1, \"caching\": true, \"caching\": false}",
 		"{\"version\": 1, \"caching\": true, \"host\": {}}",
+		"{\"version\": 1, \"caching\": true, \"products\": {}}",
+		"{\"version\": 1, \"caching\": true, \"products\": [{\"name\": \"k\", \"port\": 1,"
+		" \"address\": null, \"when\": \"2026-11-21T08:00:00Z\", \"source\": \"dns\"}]}",
 		"{\"version\": 1, \"caching\": true, \"host\": {\"name\": \"\", \"port\": 1688,"
 		" \"address\": null, \"when\": \"2026-11-21T08:00:00Z\", \"source\": \"dns\"}}",
 		"{\"version\": 1, \"caching\": true, \"host\": {\"name\": \"k\", \"port\": 65536,"
@@ -176,6 +238,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_survives_a_restart),
 		cmocka_unit_test(t_switching_caching),
+		cmocka_unit_test(t_each_product_has_its_host),
+		cmocka_unit_test(t_oldest_product_is_forgotten),
 		cmocka_unit_test(t_damaged_files),
 		cmocka_unit_test(t_files_that_cannot_be_used),
 	};

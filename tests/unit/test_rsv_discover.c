@@ -11,132 +11,15 @@
 #include <cmocka.h>
 
 #include "common/err.h"
-#include "resolver/discover_report.h"
-#include "tests/lib/auth_zone.h"
-#include "tests/lib/fake_prober.h"
-
-#define CORP "_vlmcs._tcp.corp.example"
-#define DEPT "_vlmcs._tcp.dept.example"
-
-struct fixture {
-	struct test_net t;
-	struct auth_zone zone;
-	struct fake_dns *server;
-	struct fake_prober prober;
-	struct rsv_cache cache;
-	struct rng rng;
-	struct dns_name suffixes[3];
-	struct rsv_discover_params p;
-	struct rsv_discover *d;
-	int calls;
-	bool done;
-	/* copied out of the result */
-	int err;
-	uint32_t code;
-	bool selected;
-	char target[64];
-	char addr[ADDR_TEXT_MAX];
-	enum rsv_source source;
-	size_t n_cand, n_queries, n_steps;
-	uint32_t keep_s;
-	char order[1024];
-	json_t *json;
-};
-
-static void on_done(struct rsv_discover *d, const struct rsv_discovery *r)
-{
-	struct fixture *f = d->owner;
-	char name[DNSNAME_TEXT_MAX];
-
-	f->calls++;
-	f->done = true;
-	f->err = r->err;
-	f->code = r->code;
-	f->selected = r->has_selected;
-	f->source = r->selected.source;
-	f->n_cand = r->n_cand;
-	f->n_queries = r->queries.n;
-	f->n_steps = r->n_steps;
-	f->keep_s = r->keep_s;
-	if (r->has_selected) {
-		snprintf(f->target, sizeof(f->target), "%.40s:%u", r->selected.target,
-			 (unsigned)r->selected.port);
-		addr_format(&r->selected.addr, f->addr);
-	}
-	for (size_t i = 0; i < r->n_cand && i < 8; i++) {
-		size_t used = strlen(f->order);
-
-		snprintf(f->order + used, sizeof(f->order) - used, "%.40s ",
-			 dns_name_format(&r->cand[i].rec.srv.target, name));
-	}
-	f->json = rsv_discover_report(r);
-	memset(d, 0xa5, sizeof(*d));
-	free(d);
-	fake_dns_free(f->server);
-}
-
-static void init(struct fixture *f, const struct auth_row *rows, size_t n_rows)
-{
-	memset(f, 0, sizeof(*f));
-	test_net_init(&f->t);
-	f->zone.apex = ".";
-	f->zone.not_authoritative = true;
-	f->zone.rows = rows;
-	f->zone.n_rows = n_rows;
-	f->server = auth_zone_start(&f->t, NULL, 0, &f->zone);
-	f->t.net.resolvers[0] = *fake_dns_addr(f->server);
-	f->t.net.n_resolvers = 1;
-	fake_prober_init(&f->prober);
-	rsv_cache_init(&f->cache);
-	rng_init_seed(&f->rng, 1);
-	assert_int_equal(dns_name_parse("corp.example", &f->suffixes[0]), 0);
-	assert_int_equal(dns_name_parse("dept.example", &f->suffixes[1]), 0);
-	assert_int_equal(dns_name_parse("corp.example", &f->suffixes[2]), 0);
-	f->p.suffixes = f->suffixes;
-	f->p.n_suffixes = 1;
-	f->p.prober = &f->prober.prober;
-	f->p.rng = &f->rng;
-}
-
-static void start(struct fixture *f)
-{
-	f->d = calloc(1, sizeof(*f->d));
-	assert_non_null(f->d);
-	f->d->owner = f;
-	rsv_discover_start(f->d, &f->t.net, &f->p, on_done);
-	assert_int_equal(f->calls, 0);
-}
-
-static void done(struct fixture *f)
-{
-	test_net_done(&f->t);
-	assert_int_equal(f->calls, 1);
-	json_decref(f->json);
-}
-
-static void run(struct fixture *f)
-{
-	start(f);
-	test_net_run_until(&f->t, &f->done);
-	assert_int_equal(f->err, 0);
-}
-
-static const struct auth_row corp[] = {
-	{ CORP, DNS_TYPE_SRV, "kms2.corp.example", .port = 1689, .priority = 10 },
-	{ CORP, DNS_TYPE_SRV, "kms1.corp.example", .port = 1688 },
-	{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.11", .ttl = 60 },
-	{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.12", .ttl = 60 },
-	{ "kms2.corp.example", DNS_TYPE_A, "127.0.0.21", .ttl = 60 },
-};
-#define N(a) (sizeof(a) / sizeof((a)[0]))
+#include "tests/lib/discover_fixture.h"
 
 static void t_lowest_priority_first(void **state)
 {
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
-	run(&f);
+	discover_init(&f, discover_corp, N(discover_corp));
+	discover_run(&f);
 	assert_true(f.selected);
 	assert_int_equal(f.code, HR_OK);
 	assert_string_equal(f.target, "kms1.corp.example:1688");
@@ -147,13 +30,13 @@ static void t_lowest_priority_first(void **state)
 	assert_int_equal(f.n_queries, 3); /* SRV, AAAA, A: a client asks no more */
 	assert_true(f.n_steps >= 5);
 	assert_int_equal(f.keep_s, 60); /* of the addresses; the set's TTL is longer */
-	done(&f);
+	discover_done(&f);
 
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.zone.not_authoritative = false;
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.keep_s, 0);
-	done(&f);
+	discover_done(&f);
 }
 
 /* S14, S03: every address of a host before the next host. */
@@ -163,36 +46,36 @@ static void t_S14_all_addresses_then_next_host(void **state)
 		{ "127.0.0.21:1689", PROBE_UP },
 		{ NULL, PROBE_REFUSED },
 	};
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.prober.rules = rules;
 	f.prober.n_rules = N(rules);
-	run(&f);
+	discover_run(&f);
 	assert_string_equal(f.target, "kms2.corp.example:1689");
 	assert_string_equal(f.addr, "127.0.0.21:1689");
 	assert_int_equal(f.prober.started, 3);
 	assert_true(strstr(f.prober.order, "127.0.0.21:1689") > f.prober.order + 20);
-	done(&f);
+	discover_done(&f);
 }
 
 static void t_all_down(void **state)
 {
 	static const struct fake_probe_rule rules[] = { { NULL, PROBE_TIMEOUT } };
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.prober.rules = rules;
 	f.prober.n_rules = 1;
 	f.p.cache = &f.cache;
-	run(&f);
+	discover_run(&f);
 	assert_false(f.selected);
 	assert_int_equal(f.code, HR_BINDING_SERVICE_UNAVAILABLE);
 	assert_int_equal(f.prober.started, 3);
 	assert_null(rsv_cache_get(&f.cache));
-	done(&f);
+	discover_done(&f);
 }
 
 /* What a client shows where no suffix has a record (behaviour §2.3). */
@@ -208,6 +91,9 @@ static void t_lookup_codes(void **state)
 		uint32_t code;
 		uint32_t keep_s;
 	} t[] = {
+		{ NULL, DNS_RCODE_FORMERR, false, false, 0x80072329u, 0 },
+		{ NULL, DNS_RCODE_NOTIMP, false, false, 0x8007232Cu, 0 },
+		{ NULL, DNS_RCODE_NOTAUTH, false, false, 0x80072331u, 0 },
 		{ NULL, 0, false, false, 0x8007232Bu, 900 },
 		{ nodata, 0, false, false, 0x8007251Du, 900 },
 		{ NULL, DNS_RCODE_SERVFAIL, false, false, 0x8007232Au, 0 },
@@ -217,18 +103,18 @@ static void t_lookup_codes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N(t); i++) {
-		struct fixture f;
+		struct discover_fixture f;
 
-		init(&f, t[i].rows, t[i].rows != NULL ? 1 : 0);
+		discover_init(&f, t[i].rows, t[i].rows != NULL ? 1 : 0);
 		f.zone.rcode = t[i].rcode;
 		if (t[i].no_server)
 			f.t.net.n_resolvers = 0;
-		run(&f);
+		discover_run(&f);
 		assert_false(f.selected);
 		assert_int_equal(f.code, t[i].code);
 		assert_int_equal(f.prober.started, 0);
 		assert_int_equal(f.keep_s, t[i].keep_s);
-		done(&f);
+		discover_done(&f);
 	}
 	assert_int_equal(rsv_lookup_hresult(ERR_TIMEOUT), 0x8007232Au);
 	assert_int_equal(rsv_lookup_hresult(ERR_DNS_CNAME_LOOP), 0x8007251Du);
@@ -243,22 +129,22 @@ static void t_S09_suffix_order(void **state)
 		{ DEPT, DNS_TYPE_SRV, "kms9.dept.example", .port = 1688 },
 		{ "kms9.dept.example", DNS_TYPE_A, "127.0.0.9", .ttl = 60 },
 	};
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, rows, N(rows));
+	discover_init(&f, rows, N(rows));
 	f.p.n_suffixes = 3; /* the third repeats the first */
-	run(&f);
+	discover_run(&f);
 	assert_string_equal(f.target, "kms9.dept.example:1688");
 	assert_int_equal(f.zone.srv_questions, 2);
-	done(&f);
+	discover_done(&f);
 
-	init(&f, NULL, 0);
+	discover_init(&f, NULL, 0);
 	f.p.n_suffixes = 3;
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.code, 0x8007232Bu);
 	assert_int_equal(f.zone.srv_questions, 2);
-	done(&f);
+	discover_done(&f);
 }
 
 /* S08: a server that fails is not an empty answer, but the next suffix may still have one. */
@@ -266,88 +152,91 @@ static void t_S08_failure_keeps_the_cache(void **state)
 {
 	static const struct fake_probe_rule rules[] = { { NULL, PROBE_TIMEOUT } };
 	struct rsv_cached_host h = { .host = "kms1.corp.example", .port = 1688 };
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, NULL, 0);
+	discover_init(&f, NULL, 0);
 	f.zone.rcode = DNS_RCODE_SERVFAIL;
 	f.prober.rules = rules;
 	f.prober.n_rules = 1;
 	f.p.cache = &f.cache;
 	h.addr = test_addr("127.0.0.77:1688");
 	rsv_cache_put(&f.cache, &h);
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.code, 0x8007232Au);
 	assert_non_null(rsv_cache_get(&f.cache));
 	assert_string_equal(rsv_cache_get(&f.cache)->host, "kms1.corp.example");
-	done(&f);
+	discover_done(&f);
 }
 
 /* The lookup domain is the only one asked. */
 static void t_lookup_domain_is_exclusive(void **state)
 {
 	struct dns_name domain;
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	assert_int_equal(dns_name_parse("dept.example", &domain), 0);
 	f.p.lookup_domain = &domain;
-	run(&f);
+	discover_run(&f);
 	assert_false(f.selected);
 	assert_int_equal(f.code, 0x8007232Bu);
 	assert_int_equal(f.zone.srv_questions, 1);
-	done(&f);
+	discover_done(&f);
 }
 
 static void t_no_suffix_no_question(void **state)
 {
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.p.n_suffixes = 0;
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.code, 0x8007007Bu);
 	assert_int_equal(f.zone.questions, 0);
 	assert_int_equal(f.n_queries, 0);
-	done(&f);
+	discover_done(&f);
 }
 
 /* A host set by hand replaces discovery: no SRV question, no fallback, no cache. */
 static void t_manual_host(void **state)
 {
 	static const struct fake_probe_rule down[] = { { NULL, PROBE_REFUSED } };
-	struct fixture f;
+	const struct rsv_cached_host old = { .host = "old.corp.example", .port = 1688 };
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.p.manual_host = "kms2.corp.example";
 	f.p.cache = &f.cache;
-	run(&f);
+	rsv_cache_put(&f.cache, &old); /* forgotten, not used */
+	discover_run(&f);
 	assert_string_equal(f.target, "kms2.corp.example:1688");
 	assert_int_equal(f.source, RSV_FROM_MANUAL);
 	assert_int_equal(f.zone.srv_questions, 0);
 	assert_null(rsv_cache_get(&f.cache));
-	done(&f);
+	discover_done(&f);
 
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.p.manual_host = "127.0.0.5";
 	f.p.manual_port = 1700;
 	f.prober.rules = down;
 	f.prober.n_rules = 1;
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.code, HR_BINDING_SERVICE_UNAVAILABLE);
 	assert_string_equal(f.prober.order, "127.0.0.5:1700");
 	assert_int_equal(f.zone.questions, 0);
-	done(&f);
+	discover_done(&f);
 
-	init(&f, corp, N(corp)); /* a name that does not resolve has a code of its own */
+	discover_init(&f, discover_corp,
+		      N(discover_corp)); /* a name that does not resolve has a code of its own */
 	f.p.manual_host = "gone.corp.example";
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.code, 0x8007232Bu);
 	assert_int_equal(f.zone.srv_questions, 0);
-	done(&f);
+	discover_done(&f);
 }
 
 /* The cached host is used without DNS, and priority does not matter until it fails (S11). */
@@ -355,41 +244,42 @@ static void t_S11_cached_host_first(void **state)
 {
 	static const struct fake_probe_rule dead[] = { { "127.0.0.77:1688", PROBE_TIMEOUT } };
 	struct rsv_cached_host h = { .host = "old.corp.example", .port = 1688 };
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.p.cache = &f.cache;
 	h.addr = test_addr("127.0.0.77:1688");
 	h.source = RSV_FROM_DNS;
 	rsv_cache_put(&f.cache, &h);
-	run(&f);
+	discover_run(&f);
 	assert_string_equal(f.target, "old.corp.example:1688");
 	assert_int_equal(f.source, RSV_FROM_CACHE);
 	assert_int_equal(f.zone.questions, 0);
 	assert_true(rsv_cache_get(&f.cache)->when_ms == FAKE_CLOCK_WALL_MS);
-	done(&f);
+	discover_done(&f);
 
-	init(&f, corp, N(corp)); /* dead: back to DNS in the same attempt */
+	discover_init(&f, discover_corp,
+		      N(discover_corp)); /* dead: back to DNS in the same attempt */
 	f.p.cache = &f.cache;
 	rsv_cache_put(&f.cache, &h);
 	f.prober.rules = dead;
 	f.prober.n_rules = 1;
-	run(&f);
+	discover_run(&f);
 	assert_string_equal(f.target, "kms1.corp.example:1688");
 	assert_int_equal(f.source, RSV_FROM_DNS);
 	assert_string_equal(rsv_cache_get(&f.cache)->host, "kms1.corp.example");
 	assert_true(f.cache.dirty);
-	done(&f);
+	discover_done(&f);
 
-	init(&f, corp, N(corp)); /* caching off */
+	discover_init(&f, discover_corp, N(discover_corp)); /* caching off */
 	f.p.cache = &f.cache;
 	rsv_cache_put(&f.cache, &h);
 	rsv_cache_set_enabled(&f.cache, false);
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.source, RSV_FROM_DNS);
 	assert_null(rsv_cache_get(&f.cache));
-	done(&f);
+	discover_done(&f);
 }
 
 /* S04: "." is no host and ends the search; a host on port 0 cannot be used. */
@@ -404,21 +294,21 @@ static void t_S04_absent_and_port_zero(void **state)
 		{ CORP, DNS_TYPE_SRV, "kms1.corp.example", .port = 0 },
 		{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.9", .ttl = 60 },
 	};
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, dot, N(dot));
+	discover_init(&f, dot, N(dot));
 	f.p.n_suffixes = 2;
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.code, 0x8007251Du);
 	assert_int_equal(f.zone.srv_questions, 1);
-	done(&f);
+	discover_done(&f);
 
-	init(&f, zero, N(zero));
-	run(&f);
+	discover_init(&f, zero, N(zero));
+	discover_run(&f);
 	assert_int_equal(f.code, HR_BINDING_SERVICE_UNAVAILABLE);
 	assert_int_equal(f.prober.started, 0);
-	done(&f);
+	discover_done(&f);
 }
 
 /* S13: one host in two records is tried once; on two ports it is two hosts. */
@@ -431,18 +321,18 @@ static void t_S13_duplicates(void **state)
 		{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.11", .ttl = 60 },
 	};
 	static const struct fake_probe_rule down[] = { { NULL, PROBE_REFUSED } };
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, rows, N(rows));
+	discover_init(&f, rows, N(rows));
 	f.prober.rules = down;
 	f.prober.n_rules = 1;
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.code, HR_BINDING_SERVICE_UNAVAILABLE);
 	assert_int_equal(f.n_cand, 3);
 	assert_string_equal(f.prober.order, "127.0.0.11:1688 127.0.0.11:1689");
 	assert_int_equal(f.n_queries, 3); /* and the name is looked up once */
-	done(&f);
+	discover_done(&f);
 }
 
 /* Without a prober the first host with an address is taken, and nothing is remembered. */
@@ -456,21 +346,21 @@ static void t_probe_none(void **state)
 		{ "kms3.corp.example", DNS_TYPE_A, "127.0.0.3", .ttl = 60 },
 	};
 	json_t *c;
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, rows, N(rows));
+	discover_init(&f, rows, N(rows));
 	f.p.prober = NULL;
 	f.p.cache = &f.cache;
 	f.p.resolve_all = true;
-	run(&f);
+	discover_run(&f);
 	assert_string_equal(f.target, "kms2.corp.example:1688");
 	assert_null(rsv_cache_get(&f.cache));
 	c = json_array_get(json_object_get(f.json, "candidates"), 2);
 	assert_true(json_is_null(json_object_get(c, "probe")));
 	assert_string_equal(json_string_value(json_array_get(json_object_get(c, "addresses"), 0)),
 			    "127.0.0.3"); /* looked up for the report */
-	done(&f);
+	discover_done(&f);
 }
 
 /* The keys of design §3. */
@@ -480,11 +370,11 @@ static void t_report(void **state)
 	json_t *candidates, *queries, *steps, *c;
 	double probability, rtt;
 	const char *probe;
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
-	run(&f);
+	discover_init(&f, discover_corp, N(discover_corp));
+	discover_run(&f);
 	assert_int_equal(json_unpack(f.json, "{s:{s:s, s:s, s:s}, s:{s:s}, s:s, s:o, s:o, s:o}",
 				     "selected", "target", &target, "address", &address, "source",
 				     &source, "result", "code", &code, "profile", &profile,
@@ -508,7 +398,7 @@ static void t_report(void **state)
 	assert_string_equal(rcode, "NOERROR");
 	assert_non_null(strchr(server, ':'));
 	assert_int_equal(json_array_size(steps), f.n_steps);
-	done(&f);
+	discover_done(&f);
 }
 
 /* The same seed and the same set give the same order. */
@@ -521,38 +411,38 @@ static void t_seed_repeats(void **state)
 		{ CORP, DNS_TYPE_SRV, "d.corp.example", .port = 1 },
 	};
 	struct auth_row back[4];
-	struct fixture f, g;
+	struct discover_fixture f, g;
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++)
 		back[i] = rows[3 - i];
-	init(&f, rows, 4);
-	run(&f);
-	done(&f);
-	init(&g, back, 4);
-	run(&g);
-	done(&g);
+	discover_init(&f, rows, 4);
+	discover_run(&f);
+	discover_done(&f);
+	discover_init(&g, back, 4);
+	discover_run(&g);
+	discover_done(&g);
 	assert_string_equal(f.order, g.order);
 }
 
 static void t_deadline(void **state)
 {
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.prober.silent = true;
 	f.p.total_ms = 50;
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.code, HR_BINDING_SERVICE_UNAVAILABLE);
-	done(&f);
+	discover_done(&f);
 
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.zone.silent = true;
 	f.p.total_ms = 50;
-	run(&f);
+	discover_run(&f);
 	assert_int_equal(f.code, 0x8007232Au);
-	done(&f);
+	discover_done(&f);
 }
 
 static void t_cancel_at_every_step(void **state)
@@ -560,14 +450,14 @@ static void t_cancel_at_every_step(void **state)
 	(void)state;
 	for (int variant = 0; variant < 3; variant++) {
 		for (int steps = 0; steps < 14; steps++) {
-			struct fixture f;
+			struct discover_fixture f;
 
-			init(&f, corp, N(corp));
+			discover_init(&f, discover_corp, N(discover_corp));
 			f.prober.silent = variant == 0;
 			f.zone.silent_for = variant == 1 ? "kms1.corp.example" : NULL;
 			f.zone.silent = variant == 2;
 			f.p.resolve_all = true;
-			start(&f);
+			discover_start(&f);
 			for (int i = 0; i < steps; i++)
 				test_net_step(&f.t);
 			assert_int_equal(f.calls, 0);
@@ -576,7 +466,7 @@ static void t_cancel_at_every_step(void **state)
 			assert_int_equal(f.calls, 0);
 			test_net_run_until(&f.t, &f.done);
 			assert_int_equal(f.err, ERR_CANCELED);
-			done(&f);
+			discover_done(&f);
 		}
 	}
 }
@@ -584,13 +474,13 @@ static void t_cancel_at_every_step(void **state)
 /* Cancel while the report's addresses are being looked up. */
 static void t_cancel_in_the_survey(void **state)
 {
-	struct fixture f;
+	struct discover_fixture f;
 
 	(void)state;
-	init(&f, corp, N(corp));
+	discover_init(&f, discover_corp, N(discover_corp));
 	f.zone.silent_for = "kms2.corp.example";
 	f.p.resolve_all = true;
-	start(&f);
+	discover_start(&f);
 	while (f.prober.started == 0)
 		uv_run(&f.t.loop, UV_RUN_ONCE);
 	for (int i = 0; i < 6; i++)
@@ -600,7 +490,7 @@ static void t_cancel_in_the_survey(void **state)
 	test_net_run_until(&f.t, &f.done);
 	assert_int_equal(f.err, ERR_CANCELED);
 	assert_true(f.selected);
-	done(&f);
+	discover_done(&f);
 }
 
 int main(void)
