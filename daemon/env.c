@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "net/resolv_conf.h"
+#include "net/udp_pool.h"
 
 /* For test set-ups without the right to bind port 53; not a setting, because no real network needs
  * it. */
@@ -50,14 +51,23 @@ int env_init(struct env *e, const struct config *cfg, struct err_info *info)
 	if (err != 0)
 		return err_set(info, err, "cannot make an event loop: %s", err_text(err));
 	rng_init_system(&e->rng);
-	e->net = (struct net){ .loop = &e->loop, .clock = clock_system(), .rng = &e->rng };
+	e->net = (struct net){ .loop = &e->loop,
+			       .clock = clock_system(),
+			       .rng = &e->rng,
+			       .udp = udp_pool_new(&e->loop) };
+	if (e->net.udp == NULL) {
+		(void)uv_loop_close(&e->loop);
+		return err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+	}
 	env_configure(e, cfg);
 	return 0;
 }
 
 void env_done(struct env *e)
 {
-	(void)uv_run(&e->loop, UV_RUN_DEFAULT); /* close callbacks that are still due */
+	(void)uv_run(&e->loop, UV_RUN_DEFAULT); /* callbacks that are still due */
+	udp_pool_close(e->net.udp);
+	(void)uv_run(&e->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&e->loop) != 0)
 		abort();
 }

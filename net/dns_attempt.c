@@ -166,6 +166,8 @@ static void start_tcp(struct dns_attempt *a, const struct buf *request)
 	const uint8_t length[2] = { (uint8_t)(request->len >> 8), (uint8_t)request->len };
 
 	a->tcp = a->asked.tcp = true;
+	a->junk = 0; /* what others sent to the same socket does not count here */
+	a->broken = false;
 	memset(&a->io.tcp, 0, sizeof(a->io.tcp));
 	a->io.tcp.owner = a;
 	a->began_ns = uv_hrtime();

@@ -1,12 +1,12 @@
 /**
  * One DNS question or update, put to a list of servers until one gives an answer that counts.
  *
- * Each attempt has a random ID, a socket (random port) and, with a key, one fresh signature of its
- * own (failure-modes U27). An answer to any attempt counts, also one that was given up (U19). Junk,
- * wrong IDs, wrong questions and replies that do not verify cost nothing (U15, U16, U24). TC=1
- * repeats over TCP, signed anew (U18). EDNS 1232 on queries, without it after FORMERR, NOTIMP or
- * silence; none on UPDATE (U21). RETRY and NEXT_SERVER errors (common/err.h) move on until the
- * list, the tries or the total deadline end.
+ * Each attempt has a random ID, a socket with a random port (net/udp_pool.h) and, with a key, one
+ * fresh signature of its own (failure-modes U27). An answer to any attempt counts, also one that
+ * was given up (U19). Junk, wrong IDs, wrong questions and replies that do not verify cost nothing
+ * (U15, U16, U24). TC=1 repeats over TCP, signed anew (U18). EDNS 1232 on queries, without it after
+ * FORMERR, NOTIMP or silence; none on UPDATE (U21). RETRY and NEXT_SERVER errors (common/err.h)
+ * move on until the list, the tries or the total deadline end.
  *
  * A question with several servers goes to the next one after DNS_CLIENT_STAGGER_MS of silence in
  * the first round, so that one slow server holds up nobody (S15); an UPDATE does not, since what

@@ -6,8 +6,8 @@
 #include "net/tcp_stream.h"
 #include "net/udp_exchange.h"
 
-/** One request to one server: a datagram, then TCP where the answer was truncated. Once begun, its
- * socket stays open until the operation ends, so that a late answer counts. */
+/** One request to one server: a datagram, then TCP where the answer was truncated. Once begun, it
+ * waits until the operation ends, so that a late answer counts. */
 struct dns_attempt {
 	struct dns_client_impl *c;
 	size_t server;

@@ -10,6 +10,8 @@
 
 #define NET_RESOLVERS_MAX 8
 
+struct udp_pool;
+
 /**
  * One for a process, made by daemon/ or cli/, borrowed by every operation for the whole of its
  * life. The process ignores SIGPIPE: libuv writes to sockets without MSG_NOSIGNAL, and a peer that
@@ -29,6 +31,7 @@ struct net {
 	 * which carry none; 0: 53.
 	 * Another one serves test set-ups, where several servers share one free port. */
 	uint16_t dns_port;
+	struct udp_pool *udp; /* sockets of udp_exchange; closed when all operations have ended */
 };
 
 #define NET_DNS_PORT 53

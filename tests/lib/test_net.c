@@ -10,6 +10,8 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
+#include "net/udp_pool.h"
+
 static uint64_t fake_mono(void *ctx)
 {
 	return ((struct fake_clock *)ctx)->mono_ms;
@@ -38,6 +40,8 @@ void test_net_init(struct test_net *t)
 	t->net.loop = &t->loop;
 	t->net.clock = &t->clock.clock;
 	t->net.rng = &t->rng;
+	t->net.udp = udp_pool_new(&t->loop);
+	assert_non_null(t->net.udp);
 	uv_timer_init(&t->loop, &t->tick);
 	uv_unref((uv_handle_t *)&t->tick);
 	uv_timer_start(&t->tick, on_tick, 10, 10);
@@ -46,6 +50,7 @@ void test_net_init(struct test_net *t)
 void test_net_done(struct test_net *t)
 {
 	uv_run(&t->loop, UV_RUN_DEFAULT);
+	udp_pool_close(t->net.udp);
 	uv_close((uv_handle_t *)&t->tick, NULL);
 	uv_run(&t->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&t->loop), 0);
