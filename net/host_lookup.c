@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/err.h"
+#include "net/addr_select.h"
 
 /** One of A and AAAA: a question, and further ones along a CNAME chain. */
 struct leg {
@@ -56,20 +57,24 @@ static void end(struct host_lookup_impl *l)
 	uv_close((uv_handle_t *)&l->h->timer, on_timer_closed);
 }
 
-/** Whether there is a route: connecting a UDP socket looks for one and sends nothing. */
-static bool is_reachable(const struct addr *a)
+/** Where packets to @p a would come from: connecting a UDP socket looks for a route and sends
+ * nothing. Unset where there is none. */
+static void find_source(const struct addr *a, struct addr *ret)
 {
 	struct addr to = *a;
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
 	int fd = socket(a->u.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool ok;
 
+	memset(ret, 0, sizeof(*ret));
 	if (fd < 0)
-		return false;
+		return;
 	if (addr_port(&to) == 0)
 		addr_set_port(&to, NET_DNS_PORT);
-	ok = connect(fd, &to.u.sa, addr_len(&to)) == 0;
+	if (connect(fd, &to.u.sa, addr_len(&to)) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&from, &len) == 0)
+		(void)addr_from_sockaddr(ret, (struct sockaddr *)&from);
 	close(fd);
-	return ok;
 }
 
 static bool has_addr(const struct addr *list, size_t n, const struct addr *a)
@@ -80,31 +85,28 @@ static bool has_addr(const struct addr *list, size_t n, const struct addr *a)
 	return false;
 }
 
-/** Both legs' addresses: those with a route first, IPv6 first among equals. Where there are too
- * many, neither family pushes the other out. */
+/** Both legs' addresses in the order of RFC 6724. Where there are too many, neither family pushes
+ * the other out. */
 static void collect(struct host_lookup_impl *l)
 {
 	struct host_lookup_result *r = &l->result;
 	size_t n4 = l->legs[LEG_A].n_addrs, n6 = l->legs[LEG_AAAA].n_addrs;
 	const size_t half = HOST_LOOKUP_ADDRS_MAX / 2;
-	bool reachable[LEG_COUNT_][HOST_LOOKUP_ADDRS_MAX];
+	struct addr_route routes[HOST_LOOKUP_ADDRS_MAX];
 
 	if (n4 + n6 > HOST_LOOKUP_ADDRS_MAX && n6 > half)
 		n6 = n4 < half ? HOST_LOOKUP_ADDRS_MAX - n4 : half;
 	if (n4 + n6 > HOST_LOOKUP_ADDRS_MAX)
 		n4 = HOST_LOOKUP_ADDRS_MAX - n6;
-	for (int want = 1; want >= 0; want--) {
-		for (size_t leg = 0; leg < LEG_COUNT_; leg++) {
-			const struct leg *from = &l->legs[leg];
-
-			for (size_t i = 0; i < (leg == LEG_A ? n4 : n6); i++) {
-				if (want == 1)
-					reachable[leg][i] = is_reachable(&from->addrs[i]);
-				if (reachable[leg][i] == (want == 1))
-					r->addrs[r->n_addrs++] = from->addrs[i];
-			}
-		}
-	}
+	for (size_t i = 0; i < n6; i++)
+		routes[r->n_addrs++].dst = l->legs[LEG_AAAA].addrs[i];
+	for (size_t i = 0; i < n4; i++)
+		routes[r->n_addrs++].dst = l->legs[LEG_A].addrs[i];
+	for (size_t i = 0; i < r->n_addrs; i++)
+		find_source(&routes[i].dst, &routes[i].src);
+	addr_select_order(routes, r->n_addrs);
+	for (size_t i = 0; i < r->n_addrs; i++)
+		r->addrs[i] = routes[i].dst;
 }
 
 /** What to say where there is no address: "no such name" only when nothing else went wrong. */

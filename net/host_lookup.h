@@ -1,10 +1,9 @@
 /**
  * The addresses of a host name: A and AAAA at once, through the resolvers, CNAMEs followed.
  *
- * A literal address is its own answer, and so is "localhost" (RFC 6761 §6.3). Addresses come in RFC
- * 6724 order as far as a connected UDP socket can tell (reachable ones first, IPv6 before IPv4
- * among those, otherwise as the server gave them), ports set to the wanted one; no address comes
- * twice.
+ * A literal address is its own answer, and so is "localhost" (RFC 6761 §6.3). Addresses come in the
+ * order of RFC 6724 (addr_select.h), with the source address that a connected UDP socket shows;
+ * ports set to the wanted one; no address comes twice.
  *
  * When one of A and AAAA has given addresses the other gets HOST_LOOKUP_OTHER_MS more, enough for
  * one lost packet: a server that drops one type must not hold up the other.
