@@ -204,12 +204,39 @@ static void add_value(struct value_list *v, const char *text, size_t max)
 	v->values[v->n++] = text;
 }
 
-/* Parse and run. argv[0] is the command's name. */
-static int run_command(const struct cli_command *cmd, int argc, char **argv)
+static bool is_negative_number(const char *text)
+{
+	return text[0] == '-' && text[1] != '\0' &&
+	       text[1 + strspn(text + 1, "0123456789")] == '\0';
+}
+
+/* No option is a digit, so -1073418124 is an operand (PowerShell shows HRESULTs so): such words are
+ * put behind "--". The caller frees the list, not the words. */
+static char **operands_last(int *argc, char **argv)
+{
+	static char dashes[] = "--";
+	char **words = mem_must(calloc((size_t)*argc + 2, sizeof(*words)));
+	int n = 0;
+
+	for (int i = 0; i < *argc; i++)
+		if (!is_negative_number(argv[i]))
+			words[n++] = argv[i];
+	if (n < *argc)
+		words[n++] = dashes;
+	for (int i = 0; i < *argc; i++)
+		if (is_negative_number(argv[i]))
+			words[n++] = argv[i];
+	*argc = n;
+	return words;
+}
+
+/* Parse and run. words[0] is the command's name. */
+static int run_command(const struct cli_command *cmd, int argc, char **words)
 {
 	struct option longs[CLI_OPTIONS_MAX + 2];
 	char shorts[2 * CLI_OPTIONS_MAX + 2];
 	struct cli_args args = { .cmd = cmd };
+	char **argv = operands_last(&argc, words);
 	int code = -1;
 	int c;
 
@@ -239,6 +266,7 @@ static int run_command(const struct cli_command *cmd, int argc, char **argv)
 	}
 	for (size_t i = 0; i < CLI_OPTIONS_MAX; i++)
 		free(args.options[i].values);
+	free(argv);
 	return code;
 }
 

@@ -6,6 +6,7 @@
 #include <yaml.h>
 
 #include "common/cfg_priv.h"
+#include "common/word.h"
 
 /* Where something in the struct was given. */
 struct cfg_place {
@@ -272,36 +273,6 @@ static const char *text_of(struct cfg *c, const yaml_node_t *n)
 	return text;
 }
 
-/* Differences between two words: letters missing, added, changed, two swapped. */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned d[3][CFG_KEY_MAX + 1];
-	size_t la = strlen(a), lb = strlen(b);
-
-	if (la > CFG_KEY_MAX || lb > CFG_KEY_MAX)
-		return UINT32_MAX;
-	for (size_t j = 0; j <= lb; j++)
-		d[0][j] = (unsigned)j;
-	for (size_t i = 1; i <= la; i++) {
-		unsigned *row = d[i % 3], *up = d[(i + 2) % 3], *up2 = d[(i + 1) % 3];
-
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= lb; j++) {
-			unsigned best = up[j - 1] + (a[i - 1] != b[j - 1]);
-
-			if (up[j] + 1 < best)
-				best = up[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    up2[j - 2] + 1 < best)
-				best = up2[j - 2] + 1;
-			row[j] = best;
-		}
-	}
-	return d[la % 3][lb];
-}
-
 static void report_unknown_key(struct cfg *c, const struct cfg_schema *s, const yaml_node_t *node,
 			       const char *key)
 {
@@ -311,7 +282,7 @@ static void report_unknown_key(struct cfg *c, const struct cfg_schema *s, const 
 	size_t n = 0, len;
 
 	for (const struct cfg_item *item = s->items; item->key != NULL; item++) {
-		unsigned d = item->type == CFG_REFUSED ? UINT32_MAX : distance(key, item->key);
+		unsigned d = item->type == CFG_REFUSED ? UINT32_MAX : word_distance(key, item->key);
 
 		if (d < best) {
 			best = d;

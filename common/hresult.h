@@ -88,6 +88,10 @@
 	  "the system runs within the non-genuine grace period", \
 	  "the system did not pass the genuine check", \
 	  "repair the cause the genuine check named, then activate") \
+	X(NON_GENUINE_GRACE_E, 0xC004F065u, "", \
+	  "the system runs within the non-genuine grace period (as Microsoft's page prints it)", \
+	  "the same state as 0x4004F065, which is the code that Windows returns", \
+	  "repair the cause the genuine check named, then activate") \
 	X(NOT_GENUINE, 0xC004F200u, "SL_E_NOT_GENUINE", \
 	  "the system is not genuine", \
 	  "the genuine check failed", \
