@@ -169,8 +169,7 @@ static const struct cli_option drain_options[] = {
 	CLI_OPT_CONFIG,
 	CLI_OPT_JSON,
 	{ 'w', "wait", NULL, false, "return when the host is safe to stop" },
-	{ 0, "force", NULL, false,
-	  "also where no other record is left, or a domain cannot be read" },
+	{ 0, "force", NULL, false, "also where it would be refused" },
 	CLI_OPT_END,
 };
 
@@ -185,8 +184,9 @@ const struct cli_command cmd_drain = {
 		"listeners, and of another host it is said that it is safe to stop. A drain lasts, "
 		"over\n"
 		"restarts too, until `kmsbeacon resume`. Refused where no record would be left in "
-		"a "
-		"set.\n"
+		"a set,\n"
+		"where something else publishes the host, too, and where a domain cannot be "
+		"read.\n"
 		"Exit code 0: it has begun (with --wait: the host is safe to stop), 1: refused, or "
 		"no\n"
 		"daemon answers.",

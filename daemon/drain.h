@@ -3,7 +3,8 @@
  * more it is safe to stop. `local` is then stopped here; of another host it is told.
  *
  * A drain is begun on request: what it would do is looked at first, and refused where a set would
- * be left empty, or could not be read or changed, unless forced. Once begun it lasts, over refresh,
+ * be left empty, where something else publishes the host, too, or where a set could not be read or
+ * changed, unless forced. Once begun it lasts, over refresh,
  * reload and restart (publisher/journal.h keeps it), until it is resumed; what could not be
  * withdrawn is tried again every DRAIN_RETRY_MS. The wait starts when no server that can be asked
  * shows the record, and lasts the largest TTL under which it was seen.

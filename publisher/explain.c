@@ -288,6 +288,14 @@ static void say_block(const struct pub_failure *f, struct pub_verdict *v)
 		    "publish another host there first, or use --force",
 		    f->owner, f->domain);
 		return;
+	case PUB_BLOCK_ELSEWHERE:
+		say(v,
+		    "something else publishes %s at %s (the host itself, or another kmsbeacon), so "
+		    "clients still come: stop it there (on a Windows host slmgr /cdns) and delete "
+		    "the record%s",
+		    f->other, f->owner,
+		    f->stage == PUB_STAGE_READ ? ", or use --force" : "; it is looked at again");
+		return;
 	case PUB_BLOCK_ALIAS_LOOP:
 		say(v, "the CNAMEs at %s loop or are more than can be followed: repair them",
 		    f->owner);

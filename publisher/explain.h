@@ -31,6 +31,7 @@ enum pub_block {
 	PUB_BLOCK_DOT,        /* "." in the set */
 	PUB_BLOCK_TARGET,     /* a wanted record has no usable target */
 	PUB_BLOCK_LAST,       /* a drain would leave the set empty */
+	PUB_BLOCK_ELSEWHERE,  /* something else publishes a drained host; other: the record */
 	PUB_BLOCK_ALIAS_LOOP, /* the CNAMEs at the owner do not end */
 };
 

@@ -328,6 +328,15 @@ static void plan_and_check(struct pub_item *it)
 		end_failed(it, PUB_STAGE_READ, PUB_BLOCK_LAST, ERR_OK);
 		return;
 	}
+	if (it->plan.elsewhere != NULL && it->run->p.request.keep_last) {
+		char text[DNS_SRV_TEXT_MAX];
+		struct pub_failure f = { .stage = PUB_STAGE_READ, .block = PUB_BLOCK_ELSEWHERE };
+
+		f.other = dns_srv_format(&it->plan.elsewhere->srv, text);
+		pub_item_fail(it, &f);
+		pub_item_end(it);
+		return;
+	}
 	it->state = IT_CHECK;
 	it->check.owner = it;
 	err = pub_check_start(&it->check, &it->net, it->run->hosts, it->target, it->zone, &it->plan,

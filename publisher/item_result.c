@@ -156,7 +156,7 @@ static void find_unknown(struct pub_item *it)
 void pub_item_prove(struct pub_item *it, struct pub_proof_outcome *o)
 {
 	struct pub_result *r = &it->result;
-	char other[DNSNAME_TEXT_MAX];
+	char other[DNSNAME_TEXT_MAX], record[DNS_SRV_TEXT_MAX];
 	struct pub_failure f = { .stage = PUB_STAGE_PROOF,
 				 .block = o->block,
 				 .err = o->primary_err,
@@ -180,6 +180,10 @@ void pub_item_prove(struct pub_item *it, struct pub_proof_outcome *o)
 			f.block = PUB_BLOCK_TARGET;
 		else if (it->plan.blocked_by_dot && !pub_run_withdraws(it->run))
 			f.block = PUB_BLOCK_DOT;
+		else if (it->plan.elsewhere != NULL) {
+			f.block = PUB_BLOCK_ELSEWHERE;
+			f.other = dns_srv_format(&it->plan.elsewhere->srv, record);
+		}
 	}
 	if (f.block != PUB_BLOCK_NONE || f.err != ERR_OK) {
 		pub_item_fail(it, &f);

@@ -528,6 +528,27 @@ static void guard_last(struct planner *p)
 	p->out->need_prereq = n_removed > 0 && n_left > 0;
 }
 
+/* As long as something else publishes the host, its clients go on coming: no drain is over. */
+static void find_elsewhere(struct planner *p)
+{
+	const struct pub_plan_in *in = p->in;
+
+	if (!in->drain || in->only_host == NULL)
+		return;
+	for (size_t i = 0; i < in->n_seen; i++) {
+		const struct dns_srv *srv = &in->seen[i].srv;
+
+		if (p->out->classes[i] != PUB_CLASS_FOREIGN &&
+		    p->out->classes[i] != PUB_CLASS_FOREIGN_KNOWN)
+			continue;
+		for (size_t w = 0; w < in->n_wanted; w++)
+			if (strcmp(in->wanted[w].host, in->only_host) == 0 &&
+			    in->wanted[w].srv.port == srv->port &&
+			    dns_name_equal(&in->wanted[w].srv.target, &srv->target))
+				p->out->elsewhere = &in->seen[i];
+	}
+}
+
 static void run(struct planner *p)
 {
 	const struct pub_plan_in *in = p->in;
@@ -542,6 +563,7 @@ static void run(struct planner *p)
 	decide_deletes(p);
 	decide_health(p);
 	guard_last(p);
+	find_elsewhere(p);
 	make_changes(p);
 	make_marks(p);
 	make_expectations(p);

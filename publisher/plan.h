@@ -99,7 +99,9 @@ struct pub_plan {
 	bool need_prereq; /* the UPDATE must be refused if the set is no longer as read */
 	bool blocked_by_dot;
 	bool would_empty; /* keep_last: so nothing is changed */
-	size_t n_bad;     /* wanted records left out because of PUB_WANT_BAD */
+	/** drain: a record that is not ours leads to the drained host; of the input. NULL: none. */
+	const struct pub_seen *elsewhere;
+	size_t n_bad; /* wanted records left out because of PUB_WANT_BAD */
 	struct pub_findings findings;
 	/* private */
 	char **hosts; /* copies of the rows' */

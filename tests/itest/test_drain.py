@@ -56,8 +56,9 @@ def site(named, loopback, kb, daemon, kms_host, tmp_path):
 
     def make(ttl=TTL, hosts="local", extra=()):
         s = Site()
-        key = Key("corp")
+        key = s.key = Key("corp")
         own, office = loopback.address(), kms_host()
+        s.office = office
         first, second = loopback.address(), loopback.address()
         text = zone_text(
             ZONE, [("ns1", first), ("ns2", second)],
@@ -169,6 +170,26 @@ def test_a_foreign_record_is_enough_to_drain(site):
     s.wait_targets("elsewhere", "kms1")
     assert s.kb("drain", "--wait").code == 0
     assert s.targets() == ["elsewhere"]
+
+
+def test_a_host_that_something_else_publishes_is_not_drained(site):
+    s = site(hosts="local, office")
+    s.wait_targets("kms1", "office")
+    own = f"7 7 {s.office.port} office.{ZONE}."
+    s.primary.update(ZONE, ("add", NAME, TTL, "SRV", own), key=s.key)
+    s.wait_targets("kms1", "office", "office")
+    r = s.kb("drain", "office", "--json")
+    assert r.code == 1 and r.json["state"] == "refused", r
+    assert f"something else publishes {own[:-1]}" in r.json["domains"][0]["hint"], r
+    assert s.targets() == ["kms1", "office", "office"] and s.host("office")["drained"] is False
+
+    r = s.kb("drain", "office", "--force", "--json")
+    assert r.code == 0 and r.json["state"] == "withdrawing", r
+    assert "something else publishes" in r.json["text"] and s.targets() == ["kms1", "office"]
+    s.primary.update(ZONE, ("delete", NAME, "SRV", own), key=s.key)
+    assert s.kb("resume", "office").code == 0
+    s.wait_targets("kms1", "office")
+    assert s.kb("drain", "office", "--wait").code == 0
 
 
 def test_another_host_is_told_safe_to_stop(site):

@@ -214,6 +214,8 @@ void plan_row_check(const struct plan_row *r)
 	assert_int_equal(plan.would_empty, r->would_empty);
 	if (r->drain)
 		assert_int_equal(plan.n_absent, r->absent);
+	if ((plan.elsewhere != NULL) != r->elsewhere)
+		fail_msg("%s: elsewhere is %d", r->name, plan.elsewhere != NULL);
 	pub_plan_done(&plan);
 }
 

@@ -31,7 +31,8 @@ struct plan_row {
 	uint32_t ttl; /* expected of the plan */
 	bool prereq;
 	bool would_empty;
-	size_t absent; /* expected of a drain */
+	size_t absent; /* expected of a drain, as the next */
+	bool elsewhere;
 };
 
 /** A row as the planner takes it. Its texts are the row's, or live until 64 more were read. */
