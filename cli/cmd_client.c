@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,11 +8,13 @@
 #include <unistd.h>
 
 #include "cli/client_ato.h"
+#include "cli/client_fleet.h"
 #include "cli/discover_options.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include "common/hresult.h"
 #include "common/mem.h"
+#include "kmscore/lab_clients.h"
 
 #define DLV_TEXT_MAX (64u << 10)
 
@@ -19,15 +22,24 @@ static const struct cli_option options[] = {
 	CLI_OPT_CONFIG,
 	CLI_OPT_JSON,
 	{ 0, "state", "FILE", false,
-	  "what this client remembers (default: client.json in node.state_dir)" },
+	  "what the clients remember (default: client.json in node.state_dir, fleet.json for "
+	  "fleet)" },
 	{ 0, "key", "FILE", false, "lab key shared with the lab host (default: lab.key_file)" },
 	{ 0, "product", "NAME", false,
 	  "for a new client: windows (needs a count of 25), server or office (5)" },
 	{ 0, "name", "MACHINE", false,
-	  "for a new client: its machine name (default: this machine's)" },
+	  "which client of the file (default: its only one, else this machine's name)" },
+	{ 0, "clone-of", "MACHINE", false,
+	  "for a new client: the machine id of this one, as a cloned image has it" },
 	{ 'd', "domain", "DOMAIN", true,
-	  "ato: suffix of the client, in order (default: discovery.suffixes, else resolv.conf's)" },
-	{ 's', "server", "A[:PORT]", true, "ato: resolver to ask" },
+	  "ato, fleet: suffix of the client, in order (default: discovery.suffixes, else "
+	  "resolv.conf's)" },
+	{ 's', "server", "A[:PORT]", true, "ato, fleet: resolver to ask" },
+	{ 0, "count", "N", false, "fleet: how many clients" },
+	{ 0, "hosts-from", "SOURCE", false,
+	  "fleet: dns (the default: each client looks for itself), or HOST[:PORT]" },
+	{ 0, "concurrency", "N", false, "fleet: clients at work at once (default: 64)" },
+	{ 0, "rate", "N", false, "fleet: clients begun in a second at most (default: no limit)" },
 	CLI_OPT_END,
 };
 
@@ -37,6 +49,8 @@ struct call {
 	struct session session;
 	struct discover_options discover;
 	struct lab_client client;
+	struct lab_clients all;   /* of the file, as it was */
+	struct lab_clients fleet; /* those of the verb `fleet` */
 	char state_path[PATH_MAX];
 	const char *operand; /* of the verb; NULL: none was given */
 };
@@ -136,21 +150,28 @@ static void print_ato(const struct call *c, const struct client_ato *a)
 		(void)printf("  %s\n", info->next_step);
 }
 
+/* 0, or the exit code. */
+static int read_key(const struct call *c, struct lab_key *ret)
+{
+	const char *path = cli_get(c->args, "key");
+	struct err_info info;
+	int err = lab_key_read(path != NULL ? path : c->session.config->lab.key_file, ret, &info);
+
+	return err == 0 ? 0 : complain(c, err, info.text);
+}
+
 static int verb_ato(struct call *c)
 {
-	const char *key_path = cli_get(c->args, "key");
 	struct client_ato *a;
 	struct client_ato_params p = { .client = &c->client,
 				       .discover = &c->discover.client.params,
 				       .done = on_ato_done };
 	struct lab_key key;
-	struct err_info info;
 	bool activated;
-	int err = lab_key_read(key_path != NULL ? key_path : c->session.config->lab.key_file, &key,
-			       &info);
+	int code = read_key(c, &key);
 
-	if (err != 0)
-		return complain(c, err, info.text);
+	if (code != 0)
+		return code;
 	a = mem_must(calloc(1, sizeof(*a)));
 	p.key = &key;
 	(void)lab_client_advance(&c->client, clock_wall_ms(c->session.env.net.clock));
@@ -222,29 +243,6 @@ static int verb_ckhc(struct call *c)
 	return CLI_YES;
 }
 
-static const struct verb {
-	const char *name;
-	bool has_operand;
-	int (*run)(struct call *c);
-} verbs[] = {
-	{ "ato", false, verb_ato },
-	{ "dlv", false, verb_dlv },
-	{ "skms", true, verb_skms },
-	{ "ckms", false, verb_ckms },
-	{ "skms-domain", true, verb_skms_domain },
-	{ "ckms-domain", false, verb_ckms_domain },
-	{ "skhc", false, verb_skhc },
-	{ "ckhc", false, verb_ckhc },
-};
-
-static const struct verb *find_verb(const char *name)
-{
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
-}
-
 /* ---- loading and saving around a verb ---- */
 
 /* What --product names, @p fallback where it is not given; NULL: no such product, and that was
@@ -261,53 +259,199 @@ static const struct lab_product *chosen_product(const struct call *c,
 	return product;
 }
 
-static int new_client(struct call *c)
+/* The machine id that --clone-of names. 0, or the exit code. */
+static int clone_id(const struct call *c, struct guid *ret)
 {
-	const struct lab_product *product = chosen_product(c, lab_product_find("windows"));
-	const char *name = cli_get(c->args, "name");
-	char host[256] = "lab-client";
+	const char *name = cli_get(c->args, "clone-of");
+	const struct lab_client *original = lab_clients_find(&c->all, name);
 
-	if (product == NULL)
-		return CLI_USAGE;
-	(void)gethostname(host, sizeof(host) - 1);
-	lab_client_init(&c->client, product, name != NULL ? name : host, c->session.env.net.rng,
-			clock_wall_ms(c->session.env.net.clock));
+	if (original == NULL)
+		return cli_usage_error(c->args, "--clone-of: %s has no client '%s'", c->state_path,
+				       name);
+	*ret = original->cmid;
 	return 0;
 }
 
-static int load_client(struct call *c)
+static int new_client(struct call *c, const char *name)
+{
+	const struct lab_product *product = chosen_product(c, lab_product_find("windows"));
+
+	if (product == NULL)
+		return CLI_USAGE;
+	lab_client_init(&c->client, product, name, c->session.env.net.rng,
+			clock_wall_ms(c->session.env.net.clock));
+	return cli_has(c->args, "clone-of") ? clone_id(c, &c->client.cmid) : 0;
+}
+
+/* The state file; none is an empty one. 0, or the exit code. */
+static int load_file(struct call *c, const char *name)
 {
 	const char *state = cli_get(c->args, "state");
-	const struct lab_product *product;
 	struct err_info info;
 	int n = state != NULL ? snprintf(c->state_path, sizeof(c->state_path), "%s", state)
-			      : snprintf(c->state_path, sizeof(c->state_path), "%s/client.json",
-					 c->session.config->node.state_dir);
+			      : snprintf(c->state_path, sizeof(c->state_path), "%s/%s",
+					 c->session.config->node.state_dir, name);
 	int err;
 
 	if (n < 0 || (size_t)n >= sizeof(c->state_path))
 		return cli_usage_error(c->args, "--state: the path is too long");
-	err = lab_client_load(c->state_path, &c->client, &info);
-	if (err == ERR_NOT_FOUND)
-		return new_client(c);
-	if (err != 0)
-		return complain(c, err, info.text);
+	err = lab_clients_load(c->state_path, &c->all, &info);
+	return err == 0 || err == ERR_NOT_FOUND ? 0 : complain(c, err, info.text);
+}
+
+static int load_client(struct call *c)
+{
+	const char *name = cli_get(c->args, "name");
+	const struct lab_client *found;
+	const struct lab_product *product;
+	char host[256] = "lab-client";
+	int code = load_file(c, "client.json");
+
+	if (code != 0)
+		return code;
+	(void)gethostname(host, sizeof(host) - 1);
+	if (name == NULL && c->all.n == 1)
+		name = c->all.c[0].machine;
+	found = lab_clients_find(&c->all, name != NULL ? name : host);
+	if (found == NULL && name == NULL && c->all.n > 1)
+		return cli_usage_error(c->args, "%s has %zu clients: --name says which",
+				       c->state_path, c->all.n);
+	if (found == NULL)
+		return new_client(c, name != NULL ? name : host);
+	c->client = *found;
 	product = chosen_product(c, c->client.product);
 	if (product == NULL)
 		return CLI_USAGE;
 	if (product != c->client.product)
 		return cli_usage_error(c->args,
 				       "%s is a %s already; --product is for a new client, so give "
-				       "another --state",
-				       c->state_path, c->client.product->name);
+				       "another --name",
+				       c->client.machine, c->client.product->name);
 	return 0;
+}
+
+/* ---- fleet ---- */
+
+/* A number of at least 1; 0 and the exit code in *ret_code else. */
+static size_t number_option(const struct call *c, const char *option, size_t fallback, size_t max,
+			    int *ret_code)
+{
+	const char *text = cli_get(c->args, option);
+	unsigned long v;
+	char *end;
+
+	if (text == NULL)
+		return fallback;
+	errno = 0;
+	v = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || v < 1 || v > max) {
+		*ret_code = cli_usage_error(c->args, "--%s '%s' is not a number from 1 to %zu",
+					    option, text, max);
+		return 0;
+	}
+	return v;
+}
+
+/* Client @p i of the fleet: that of the file, a new one where it has none. 0, or the exit code. */
+static int fleet_client(struct call *c, size_t i, const struct lab_product *product)
+{
+	const char *prefix = cli_get(c->args, "name"), *from = cli_get(c->args, "hosts-from");
+	const struct lab_client *found;
+	char name[LAB_MACHINE_TEXT_MAX];
+	struct err_info info;
+	int code = 0;
+
+	(void)snprintf(name, sizeof(name), "%.48s%05zu", prefix != NULL ? prefix : "lab", i);
+	found = lab_clients_find(&c->all, name);
+	if (found != NULL) {
+		c->client = *found;
+	} else {
+		lab_client_init(&c->client, product, name, c->session.env.net.rng,
+				clock_wall_ms(c->session.env.net.clock));
+		if (cli_has(c->args, "clone-of"))
+			code = clone_id(c, &c->client.cmid);
+	}
+	c->client.cache_activated_only =
+		c->session.config->discovery.cache_write == CONFIG_CACHE_ACTIVATED;
+	if (from == NULL || strcmp(from, "dns") == 0)
+		c->client.manual_name[0] = '\0';
+	else if (lab_client_skms(&c->client, from, &info) != 0)
+		code = cli_usage_error(c->args, "--hosts-from: %s", info.text);
+	return code;
+}
+
+/* PREFIX00001 and so on, into c->fleet; c->client is the last of them. */
+static int load_fleet(struct call *c)
+{
+	const struct lab_product *product = chosen_product(c, lab_product_find("windows"));
+	int code = product == NULL ? CLI_USAGE : load_file(c, "fleet.json");
+	size_t count = code == 0 ? number_option(c, "count", 0, LAB_CLIENTS_MAX, &code) : 0;
+
+	if (code == 0 && count == 0)
+		code = cli_usage_error(c->args, "fleet wants --count N");
+	for (size_t i = 1; code == 0 && i <= count; i++) {
+		code = fleet_client(c, i, product);
+		if (code == 0 && lab_clients_put(&c->fleet, &c->client) != 0)
+			code = complain(c, ERR_NOMEM, err_text(ERR_NOMEM));
+	}
+	return code;
+}
+
+static int verb_fleet(struct call *c)
+{
+	struct fleet_params p = { .clients = c->fleet.c,
+				  .n_clients = c->fleet.n,
+				  .discover = &c->discover.client.params,
+				  .json = cli_has(c->args, "json") };
+	struct lab_key key;
+	int code = 0;
+
+	p.concurrency =
+		number_option(c, "concurrency", FLEET_CONCURRENCY, FLEET_CONCURRENCY_MAX, &code);
+	if (code == 0)
+		p.rate = number_option(c, "rate", 0, FLEET_RATE_MAX, &code);
+	if (code == 0)
+		code = read_key(c, &key);
+	if (code != 0)
+		return code;
+	p.key = &key;
+	code = fleet_run(&c->session.env.net, &p) ? CLI_YES : CLI_NO;
+	lab_key_wipe(&key);
+	return code;
+}
+
+/* ---- a verb and what is around it ---- */
+
+static const struct verb {
+	const char *name;
+	bool has_operand;
+	bool of_many; /* works on c->fleet, not on c->client */
+	int (*run)(struct call *c);
+} verbs[] = {
+	{ "ato", false, false, verb_ato },
+	{ "dlv", false, false, verb_dlv },
+	{ "skms", true, false, verb_skms },
+	{ "ckms", false, false, verb_ckms },
+	{ "skms-domain", true, false, verb_skms_domain },
+	{ "ckms-domain", false, false, verb_ckms_domain },
+	{ "skhc", false, false, verb_skhc },
+	{ "ckhc", false, false, verb_ckhc },
+	{ "fleet", false, true, verb_fleet },
+};
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
 }
 
 static int run_verb(struct call *c, const struct verb *verb)
 {
-	struct err_info info;
 	const struct config_discovery *d = &c->session.config->discovery;
-	int code = load_client(c);
+	struct err_info info;
+	int code = verb->of_many ? load_fleet(c) : load_client(c);
 
 	if (code == 0)
 		code = discover_client(c->args, &c->session,
@@ -322,7 +466,8 @@ static int run_verb(struct call *c, const struct verb *verb)
 	code = verb->run(c);
 	if (code == CLI_USAGE)
 		return code;
-	if (lab_client_save(c->state_path, &c->client, &info) != 0)
+	if (lab_clients_save(c->state_path, verb->of_many ? c->fleet.c : &c->client,
+			     verb->of_many ? c->fleet.n : 1, &info) != 0)
 		return complain(c, ERR_STORE_FAILED, info.text);
 	return code;
 }
@@ -349,6 +494,8 @@ static int run(const struct cli_args *a)
 		code = run_verb(c, verb);
 		session_close(&c->session);
 	}
+	lab_clients_done(&c->all);
+	lab_clients_done(&c->fleet);
 	free(c);
 	return code;
 }
@@ -357,11 +504,14 @@ const struct cli_command cmd_client = {
 	.name = "client",
 	.operands = "VERB [OPERAND]",
 	.summary = "a lab client: rehearse activation, with the verbs of slmgr",
-	.text = "A client of kmsbeacon's lab mode with a memory of its own (--state), a new one "
-		"where the file\n"
-		"does not exist. It finds hosts as Windows does and speaks kmsbeacon's own lab "
-		"messages: it\n"
-		"cannot activate anything, and licensed hosts do not answer it.\n\n"
+	.text = "A client of kmsbeacon's lab mode with a memory of its own (--state, several in "
+		"one "
+		"file by\n"
+		"--name), a new one where there is none. It finds hosts as Windows does and "
+		"speaks\n"
+		"kmsbeacon's own lab messages: it cannot activate anything, and licensed hosts do "
+		"not answer\n"
+		"it.\n\n"
 		"  ato                   attempt an activation now\n"
 		"  dlv                   show the state, in the order of slmgr /dlv\n"
 		"  skms NAME[:PORT]      use this host alone (also :PORT, [v6]:PORT); ckms clears "
@@ -369,9 +519,12 @@ const struct cli_command cmd_client = {
 		"  skms-domain DOMAIN    look for hosts in this domain alone; ckms-domain clears "
 		"it\n"
 		"  skhc, ckhc            remember the host that answered (the default), or do "
-		"not\n\n"
-		"Exit code of ato 0: activated, 1: not (the code says why).",
+		"not\n"
+		"  fleet --count N       N clients (lab00001 ..., or from --name) attempt it, side "
+		"by side\n\n"
+		"Exit code of ato and fleet 0: activated, 1: not (the code says why).",
 	.examples = "  kmsbeacon client ato --state c1.json --key lab.key --domain lab.example\n"
+		    "  kmsbeacon client fleet --count 100 --key lab.key --domain lab.example\n"
 		    "  kmsbeacon client dlv --state c1.json",
 	.options = options,
 	.run = run,

@@ -1,12 +1,12 @@
 /**
  * A lab client: the activation life of a Windows or Office client (behaviour §3.2), with
  * kmsbeacon's lab envelope as its messages. Pure state; time, randomness and answers are passed in.
- * lab_ato.h does the network part, lab_client_json.c the file.
+ * lab_ato.h does the network part, lab_clients.h the file.
  *
  * Typical use (the command `client ato`):
- *   lab_client_load() or lab_client_init();  lab_client_advance(now);
+ *   lab_clients_load(), lab_clients_find() or lab_client_init();  lab_client_advance(now);
  *   a host list: manual, else cache, else discovery (the caller's);  lab_ato_start() on it;
- *   lab_client_save().
+ *   lab_clients_save().
  */
 #ifndef KMSBEACON_KMSCORE_LAB_CLIENT_H
 #define KMSBEACON_KMSCORE_LAB_CLIENT_H
@@ -125,13 +125,10 @@ void lab_client_answer(struct lab_client *c, const struct lab_key *key,
 /** The whole attempt has failed with @p code: plan the next one. lab_ato.h does this. */
 void lab_client_failed(struct lab_client *c, uint32_t code, int64_t now_ms);
 
-/* The state file. */
-
-/** @return 0; NOT_FOUND: no file; PARSE, STORE_VERSION or the kernel's, with the sentence in @p
- * info. */
-int lab_client_load(const char *path, struct lab_client *ret, struct err_info *info);
-/** Mode 0600, replaced in one step (rename), on disk when this returns 0. */
-int lab_client_save(const char *path, const struct lab_client *c, struct err_info *info);
+/** What a state file holds of a client; a new reference, NULL where memory is out. */
+json_t *lab_client_to_json(const struct lab_client *c);
+/** NULL: @p ret is complete; else the key that is missing or has no possible value. */
+const char *lab_client_from_json(const json_t *o, struct lab_client *ret);
 
 /** `dlv`: the text in the order of `slmgr /dlv` (behaviour §6.2). @return 0, LIMIT, NOMEM. */
 int lab_client_dlv(const struct lab_client *c, int64_t now_ms, struct buf *out);

@@ -1,42 +1,8 @@
-/* The state file of a lab client: one JSON object, replaced as a whole. */
-#include <errno.h>
+/* A lab client as JSON, to and from. lab_clients.c has the file. */
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/file.h"
 #include "kmscore/lab_client.h"
-
-#define FORMAT   1
-#define FILE_MAX 65536u
-
-/** A file as JSON; NULL and *ret_err else. */
-static json_t *read_json(const char *path, int *ret_err, struct err_info *info)
-{
-	json_t *root = NULL;
-	json_error_t why = { 0 };
-	struct buf text;
-	int err;
-
-	buf_init(&text, FILE_MAX);
-	err = file_read(path, &text);
-	if (err == -ENOENT)
-		err = err_set(info, ERR_NOT_FOUND, "%s does not exist", path);
-	else if (err == ERR_LIMIT || err == ERR_PARSE)
-		err = err_set(info, ERR_PARSE,
-			      "%s is too large, or no file: not the state of a lab client", path);
-	else if (err != 0)
-		(void)err_set(info, err, "cannot read %s: %s", path, err_text(err));
-	else
-		root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &why);
-	if (err == 0 && root == NULL)
-		err = err_set(info, ERR_PARSE,
-			      "%s, line %d: %s; repair it, or remove the file to begin anew", path,
-			      why.line, why.text);
-	buf_done(&text);
-	*ret_err = err;
-	return root;
-}
 
 /** What is read, and the first thing that is wrong with it. */
 struct reader {
@@ -153,35 +119,13 @@ static void get_state(struct reader *r, struct lab_client *c)
 	get_cache(r, &c->cache);
 }
 
-int lab_client_load(const char *path, struct lab_client *ret, struct err_info *info)
+const char *lab_client_from_json(const json_t *o, struct lab_client *ret)
 {
-	struct lab_client c = { 0 };
-	struct reader r = { NULL, NULL };
-	int64_t format;
-	int err;
-	json_t *root = read_json(path, &err, info);
+	struct reader r = { o, NULL };
 
-	if (root == NULL)
-		return err;
-	r.root = root;
-	format = get_int(&r, "format", 1, INT64_MAX);
-	if (r.bad == NULL && format > FORMAT)
-		err = err_set(
-			info, ERR_STORE_VERSION,
-			"%s was written by a newer version of kmsbeacon; use that, or another "
-			"file",
-			path);
-	else
-		get_state(&r, &c);
-	if (err == 0 && r.bad != NULL)
-		err = err_set(info, ERR_PARSE,
-			      "%s: '%s' is missing or has no possible value; repair it, or remove "
-			      "the file to begin anew",
-			      path, r.bad);
-	json_decref(root);
-	if (err == 0)
-		*ret = c;
-	return err;
+	memset(ret, 0, sizeof(*ret));
+	get_state(&r, ret);
+	return r.bad;
 }
 
 static json_t *cache_json(const struct lab_cached_host *h)
@@ -220,12 +164,11 @@ static void put_guid(json_t *o, const char *key, const struct guid *g, bool *bad
 	put_text(o, key, text, bad);
 }
 
-static json_t *state_json(const struct lab_client *c)
+json_t *lab_client_to_json(const struct lab_client *c)
 {
 	json_t *o = json_object();
 	bool bad = false;
 
-	put_int(o, "format", FORMAT, &bad);
 	put_text(o, "product", c->product->key, &bad);
 	put_guid(o, "cmid", &c->cmid, &bad);
 	put_guid(o, "previous_cmid", &c->previous_cmid, &bad);
@@ -252,17 +195,4 @@ static json_t *state_json(const struct lab_client *c)
 		return NULL;
 	}
 	return o;
-}
-
-int lab_client_save(const char *path, const struct lab_client *c, struct err_info *info)
-{
-	json_t *root = state_json(c);
-	char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
-	int err = text != NULL ? file_replace(path, text, strlen(text)) : ERR_NOMEM;
-
-	free(text);
-	json_decref(root);
-	if (err != 0)
-		(void)err_set(info, err, "cannot write %s: %s", path, err_text(err));
-	return err;
 }

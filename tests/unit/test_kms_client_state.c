@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/hresult.h"
-#include "kmscore/lab_client.h"
+#include "kmscore/lab_clients.h"
 #include "kmscore/lab_host.h"
 #include "tests/lib/lab_files.h"
 #include "tests/lib/test_net.h"
@@ -367,6 +367,22 @@ static void t_other_verbs(void **state)
 	teardown(&f);
 }
 
+/** A file with one client. */
+static int load_one(const char *path, struct lab_client *ret, struct err_info *info)
+{
+	struct lab_clients all;
+	int err = lab_clients_load(path, &all, info);
+
+	if (err == 0) {
+		assert_int_equal(all.n, 1);
+		*ret = all.c[0];
+	} else {
+		assert_int_equal(all.n, 0);
+	}
+	lab_clients_done(&all);
+	return err;
+}
+
 static void t_state_file(void **state)
 {
 	struct lab_files files;
@@ -374,20 +390,21 @@ static void t_state_file(void **state)
 	struct err_info info;
 	struct fixture f;
 	struct stat st;
+	json_t *old;
 
 	(void)state;
 	setup(&f, "server");
 	lab_files_make(&files);
-	assert_int_equal(lab_client_load(files.state_file, &got, &info), ERR_NOT_FOUND);
+	assert_int_equal(load_one(files.state_file, &got, &info), ERR_NOT_FOUND);
 	crowd(&f, 9);
 	ask(&f);
 	f.at = test_addr("[::1]:1700");
 	ask(&f);
 	assert_int_equal(lab_client_set_lookup_domain(&f.c, "corp.example", &info), 0);
-	assert_int_equal(lab_client_save(files.state_file, &f.c, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, &info), 0);
 	assert_int_equal(stat(files.state_file, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(lab_client_load(files.state_file, &got, &info), 0);
+	assert_int_equal(load_one(files.state_file, &got, &info), 0);
 	assert_ptr_equal(got.product, f.c.product);
 	assert_true(guid_equal(&got.cmid, &f.c.cmid));
 	assert_string_equal(got.machine, "pc1.corp.example");
@@ -397,11 +414,18 @@ static void t_state_file(void **state)
 	assert_string_equal(got.host_pid, f.c.host_pid);
 	assert_string_equal(got.cache.name, "kms1.corp.example");
 	assert_true(addr_equal(&got.cache.addr, &f.at));
+	old = lab_client_to_json(&f.c); /* format 1, one client alone, is still read */
+	assert_int_equal(json_object_set_new(old, "format", json_integer(1)), 0);
+	assert_int_equal(json_dump_file(old, files.state_file, 0), 0);
+	json_decref(old);
+	memset(&got, 0, sizeof(got));
+	assert_int_equal(load_one(files.state_file, &got, &info), 0);
+	assert_string_equal(got.cache.name, "kms1.corp.example");
 	assert_string_equal(got.lookup_domain, "corp.example");
 	assert_int_equal(lab_client_skms(&f.c, "[::1]:5", &info), 0);
 	f.c.caching = false;
-	assert_int_equal(lab_client_save(files.state_file, &f.c, &info), 0); /* replaces */
-	assert_int_equal(lab_client_load(files.state_file, &got, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, &info), 0); /* replaces */
+	assert_int_equal(load_one(files.state_file, &got, &info), 0);
 	assert_string_equal(got.manual_name, "[::1]");
 	assert_int_equal(got.manual_port, 5);
 	assert_false(got.caching);
@@ -419,6 +443,42 @@ static void write_file(const char *path, const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
+/* Commands that run side by side each write their own client, and keep the others'. */
+static void t_several_clients_in_one_file(void **state)
+{
+	struct lab_client one, two, *got;
+	struct lab_clients all, stale;
+	struct lab_files files;
+	struct err_info info;
+	struct fixture f;
+
+	(void)state;
+	setup(&f, "server");
+	lab_files_make(&files);
+	one = two = f.c;
+	(void)snprintf(two.machine, sizeof(two.machine), "pc2");
+	assert_int_equal(lab_clients_save(files.state_file, &one, 1, &info), 0);
+	assert_int_equal(lab_clients_load(files.state_file, &stale, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &two, 1, &info), 0);
+	one.count = 77; /* by who has read the file before pc2 was in it */
+	assert_int_equal(lab_clients_save(files.state_file, &one, 1, &info), 0);
+	assert_int_equal(lab_clients_load(files.state_file, &all, &info), 0);
+	assert_int_equal(all.n, 2);
+	assert_null(lab_clients_find(&all, "pc3"));
+	got = lab_clients_find(&all, "pc1.corp.example");
+	assert_non_null(got);
+	assert_int_equal(got->count, 77);
+	assert_non_null(lab_clients_find(&all, "pc2"));
+	lab_clients_done(&all);
+	lab_clients_done(&stale);
+
+	write_file(files.state_file, "{"); /* damaged: it is not replaced by half of what it held */
+	assert_int_equal(lab_clients_save(files.state_file, &one, 1, &info), ERR_PARSE);
+	assert_non_null(strstr(info.text, "remove the file"));
+	lab_files_remove(&files);
+	teardown(&f);
+}
+
 static void t_bad_state_files(void **state)
 {
 	static const struct {
@@ -430,7 +490,10 @@ static void t_bad_state_files(void **state)
 		{ "{", ERR_PARSE, "line 1" },
 		{ "[]", ERR_PARSE, "missing" },
 		{ "{}", ERR_PARSE, "missing" },
-		{ "{\"format\": 2}", ERR_STORE_VERSION, "newer" },
+		{ "{\"format\": 1}", ERR_PARSE, "missing" },
+		{ "{\"format\": 2}", ERR_PARSE, "'clients'" },
+		{ "{\"format\": 2, \"clients\": [{}]}", ERR_PARSE, "missing" },
+		{ "{\"format\": 3}", ERR_STORE_VERSION, "newer" },
 		{ "{\"format\": 1, \"format\": 1}", ERR_PARSE, "uplicate" },
 		{ "{\"format\": \"1\"}", ERR_PARSE, "missing" },
 	};
@@ -442,7 +505,7 @@ static void t_bad_state_files(void **state)
 	lab_files_make(&files);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		write_file(files.state_file, rows[i].text);
-		assert_int_equal(lab_client_load(files.state_file, &got, &info), rows[i].err);
+		assert_int_equal(load_one(files.state_file, &got, &info), rows[i].err);
 		assert_non_null(strstr(info.text, rows[i].says));
 		assert_non_null(strstr(info.text, files.state_file));
 	}
@@ -479,7 +542,7 @@ static void t_bad_values(void **state)
 	crowd(&f, 9);
 	ask(&f);
 	lab_files_make(&files);
-	assert_int_equal(lab_client_save(files.state_file, &f.c, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, &info), 0);
 	in = fopen(files.state_file, "re");
 	assert_non_null(in);
 	len = fread(text, 1, sizeof(text) - 1, in);
@@ -493,11 +556,11 @@ static void t_bad_values(void **state)
 		(void)snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at - text), text,
 			       rows[i].to, at + strlen(rows[i].from));
 		write_file(files.state_file, changed);
-		assert_int_equal(lab_client_load(files.state_file, &got, &info), ERR_PARSE);
+		assert_int_equal(load_one(files.state_file, &got, &info), ERR_PARSE);
 		assert_non_null(strstr(info.text, "remove the file"));
 	}
 	write_file(files.state_file, text);
-	assert_int_equal(lab_client_load(files.state_file, &got, &info), 0);
+	assert_int_equal(load_one(files.state_file, &got, &info), 0);
 	lab_files_remove(&files);
 	teardown(&f);
 }
@@ -600,6 +663,7 @@ int main(void)
 		cmocka_unit_test(t_skms),
 		cmocka_unit_test(t_other_verbs),
 		cmocka_unit_test(t_state_file),
+		cmocka_unit_test(t_several_clients_in_one_file),
 		cmocka_unit_test(t_bad_state_files),
 		cmocka_unit_test(t_bad_values),
 		cmocka_unit_test(t_dlv),

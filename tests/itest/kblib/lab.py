@@ -15,7 +15,7 @@ NDR64 = ("71710533-beba-4937-8319-b5dbef9ccc36", "1.0")
 OOB_GRACE = 2
 
 
-def start_lab(daemon, folder, listen, extra="", service="", name="lab", **how):
+def start_lab(daemon, folder, listen, extra="", service="", name="lab", key_file=None, **how):
     """daemon(config, name=) on `listen`; .where is (host, port), .status() what it says, .key its LabKey."""
     folder.mkdir(exist_ok=True)
     config = folder / "kb.yaml"
@@ -23,6 +23,7 @@ def start_lab(daemon, folder, listen, extra="", service="", name="lab", **how):
         f"node: {{ target: kms1.lab.test, state_dir: {folder}/state, control: {{ socket: {folder}/sock }} }}\n"
         f"service: {{ mode: lab, listen: [\"{listen}\"]{service} }}\n"
         f"hosts: []\nlog: {{ level: debug }}\n{extra}"
+        + (f"lab: {{ key_file: {key_file} }}\n" if key_file else "")
     )
     d = daemon(config, name=name, **how)
     d.wait_log(r"daemon\.ready")
@@ -31,7 +32,7 @@ def start_lab(daemon, folder, listen, extra="", service="", name="lab", **how):
     host, port = d.address.rsplit(":", 1)
     d.where = (host.strip("[]"), int(port))
     d.folder = folder
-    d.key = LabKey(folder / "state" / "lab.key")
+    d.key = LabKey(key_file or folder / "state" / "lab.key")
     return d
 
 
