@@ -6,6 +6,7 @@
 
 #include "common/err.h"
 #include "net/addr_select.h"
+#include "net/dns_chain.h"
 
 /** One of A and AAAA: a question, and further ones along a CNAME chain. */
 struct leg {
@@ -13,9 +14,7 @@ struct leg {
 	bool running;
 	uint16_t type;
 	int err;
-	struct dns_name name; /* where the chain stands */
-	unsigned hops;
-	uint32_t ttl;
+	struct dns_chain chain; /* where it stands; the TTL is that of the addresses too */
 	struct addr addrs[HOST_LOOKUP_ADDRS_MAX];
 	size_t n_addrs;
 };
@@ -130,11 +129,11 @@ static void conclude(struct host_lookup_impl *l)
 		end(l);
 		return;
 	}
-	r->is_alias = a->hops > 0 || aaaa->hops > 0;
-	r->canonical = main_leg->name;
-	r->ttl = main_leg->ttl;
-	if (aaaa->n_addrs > 0 && aaaa->ttl < r->ttl)
-		r->ttl = aaaa->ttl;
+	r->is_alias = a->chain.hops > 0 || aaaa->chain.hops > 0;
+	r->canonical = main_leg->chain.name;
+	r->ttl = main_leg->chain.ttl;
+	if (aaaa->n_addrs > 0 && aaaa->chain.ttl < r->ttl)
+		r->ttl = aaaa->chain.ttl;
 	collect(l);
 	if (r->n_addrs == 0) {
 		r->ttl = 0;
@@ -166,33 +165,6 @@ static void leg_over(struct host_lookup_impl *l, struct leg *leg, int err)
 		uv_timer_start(&l->h->timer, on_other_late, HOST_LOOKUP_OTHER_MS, 0);
 }
 
-static const struct dns_rr *find_cname(const struct dns_msg *m, const struct dns_name *name)
-{
-	size_t n;
-	const struct dns_rr *rr = dnsmsg_section(m, DNS_ANSWER, &n);
-
-	for (; n > 0; n--, rr++)
-		if (rr->type == DNS_TYPE_CNAME && rr->rclass == DNS_CLASS_IN &&
-		    dns_name_equal(&rr->owner, name))
-			return rr;
-	return NULL;
-}
-
-/** Along the chain inside one answer. The bound ends loops too. */
-static int follow(struct leg *leg, const struct dns_msg *m)
-{
-	const struct dns_rr *rr;
-
-	while ((rr = find_cname(m, &leg->name)) != NULL) {
-		if (++leg->hops > HOST_LOOKUP_CNAME_MAX)
-			return ERR_DNS_CNAME_LOOP;
-		leg->name = rr->data.name;
-		if (rr->ttl < leg->ttl)
-			leg->ttl = rr->ttl;
-	}
-	return ERR_OK;
-}
-
 static void take_addresses(struct leg *leg, const struct dns_msg *m, uint16_t port)
 {
 	size_t n;
@@ -202,7 +174,7 @@ static void take_addresses(struct leg *leg, const struct dns_msg *m, uint16_t po
 		struct addr a;
 
 		if (rr->type != leg->type || rr->rclass != DNS_CLASS_IN ||
-		    !dns_name_equal(&rr->owner, &leg->name))
+		    !dns_name_equal(&rr->owner, &leg->chain.name))
 			continue;
 		if (leg->type == DNS_TYPE_A)
 			addr_from_v4(&a, (const uint8_t *)&rr->data.a, port);
@@ -211,29 +183,17 @@ static void take_addresses(struct leg *leg, const struct dns_msg *m, uint16_t po
 		if (has_addr(leg->addrs, leg->n_addrs, &a))
 			continue;
 		leg->addrs[leg->n_addrs++] = a;
-		if (rr->ttl < leg->ttl)
-			leg->ttl = rr->ttl;
+		if (rr->ttl < leg->chain.ttl)
+			leg->chain.ttl = rr->ttl;
 	}
-}
-
-/** Whether the server itself says that the end of the chain has no such record (RFC 2308 §2.2). */
-static bool is_nodata(const struct dns_msg *m, const struct dns_name *name)
-{
-	size_t n;
-	const struct dns_rr *rr = dnsmsg_section(m, DNS_AUTHORITY, &n);
-
-	for (; n > 0; n--, rr++)
-		if (rr->type == DNS_TYPE_SOA && dns_name_is_within(name, &rr->owner))
-			return true;
-	return false;
 }
 
 static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 {
 	struct host_lookup_impl *l = c->owner;
 	struct leg *leg = (struct leg *)((char *)c - offsetof(struct leg, client));
-	unsigned hops = leg->hops;
-	const struct dns_question q = { .name = leg->name, .type = leg->type, .rd = true };
+	unsigned hops = leg->chain.hops;
+	const struct dns_question q = { .name = leg->chain.name, .type = leg->type, .rd = true };
 	int err = o->err;
 
 	if (l->on_query != NULL)
@@ -241,14 +201,15 @@ static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 	if (err == ERR_CANCELED)
 		err = ERR_TIMEOUT; /* of this leg; conclude() knows when it was our owner */
 	if (o->msg != NULL && (err == ERR_OK || err == ERR_RCODE_NXDOMAIN)) {
-		int chain = follow(leg, o->msg);
+		int chain = dns_chain_follow(&leg->chain, o->msg, HOST_LOOKUP_CNAME_MAX);
 
 		if (chain != ERR_OK)
 			err = chain;
 	}
 	if (err == ERR_OK) {
 		take_addresses(leg, o->msg, l->port);
-		if (leg->n_addrs == 0 && leg->hops > hops && !is_nodata(o->msg, &leg->name) &&
+		if (leg->n_addrs == 0 && leg->chain.hops > hops &&
+		    dns_chain_soa(o->msg, DNS_AUTHORITY, &leg->chain.name) == NULL &&
 		    !l->canceled) {
 			ask(l, leg); /* the server did not follow its own CNAME */
 			return;
@@ -261,7 +222,7 @@ static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 
 static void ask(struct host_lookup_impl *l, struct leg *leg)
 {
-	const struct dns_question q = { .name = leg->name, .type = leg->type, .rd = true };
+	const struct dns_question q = { .name = leg->chain.name, .type = leg->type, .rd = true };
 	uint64_t now = uv_now(l->net->loop);
 	const struct dns_client_params p = {
 		.servers = l->servers,
@@ -290,19 +251,19 @@ static bool answer_here(struct host_lookup_impl *l, const char *host)
 	struct dns_name localhost;
 	struct addr a;
 
-	l->legs[LEG_A].ttl = l->legs[LEG_AAAA].ttl = UINT32_MAX;
+	l->legs[LEG_A].chain.ttl = l->legs[LEG_AAAA].chain.ttl = UINT32_MAX;
 	if (addr_parse(host, l->port, &a) == ERR_OK) {
 		add_addr(&l->legs[a.u.sa.sa_family == AF_INET6 ? LEG_AAAA : LEG_A], &a, l->port);
 		return true;
 	}
-	if (dns_name_parse(host, &l->legs[LEG_A].name) != ERR_OK ||
-	    dns_name_is_root(&l->legs[LEG_A].name)) {
+	if (dns_name_parse(host, &l->legs[LEG_A].chain.name) != ERR_OK ||
+	    dns_name_is_root(&l->legs[LEG_A].chain.name)) {
 		l->legs[LEG_A].err = l->legs[LEG_AAAA].err = ERR_PARSE;
 		return true;
 	}
-	l->legs[LEG_AAAA].name = l->legs[LEG_A].name;
+	l->legs[LEG_AAAA].chain.name = l->legs[LEG_A].chain.name;
 	if (dns_name_parse("localhost", &localhost) != ERR_OK ||
-	    !dns_name_is_within(&l->legs[LEG_A].name, &localhost))
+	    !dns_name_is_within(&l->legs[LEG_A].chain.name, &localhost))
 		return false;
 	addr_from_v4(&a, lo4, 0);
 	add_addr(&l->legs[LEG_A], &a, l->port);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "net/dns_chain.h"
+
 void pub_walk_begin(struct pub_walk *w, const struct dns_name *owner, bool need_aa)
 {
 	memset(w, 0, sizeof(*w));
@@ -33,17 +35,14 @@ static enum pub_walk_step go_up(struct pub_walk *w)
 	return WALK_ASK;
 }
 
-/* The answer section holds the whole chain, in any order; a DNAME comes with its CNAME. */
 static bool follow(struct pub_walk *w, const struct dns_msg *m)
 {
-	const struct dns_rr *cname;
+	struct dns_chain c = { .name = w->owner, .hops = w->aliases };
+	int err = dns_chain_follow(&c, m, PUB_ALIAS_MAX);
 
-	while (w->aliases <= PUB_ALIAS_MAX &&
-	       (cname = find(m, DNS_ANSWER, DNS_TYPE_CNAME, &w->owner)) != NULL) {
-		w->owner = cname->data.name;
-		w->aliases++;
-	}
-	return w->aliases <= PUB_ALIAS_MAX;
+	w->owner = c.name;
+	w->aliases = c.hops;
+	return err == 0;
 }
 
 static enum pub_walk_step found(struct pub_walk *w, const struct dns_rr *soa)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/dns_chain.h"
 #include "resolver/lookup.h"
 
 void rsv_queries_add(struct rsv_queries *l, const struct dns_question *q,
@@ -58,29 +59,28 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static const struct dns_rr *find_rr(const struct dns_rr *rr, size_t n, const struct dns_name *owner,
-				    uint16_t type)
+static bool has_ns(const struct dns_msg *m)
 {
-	for (size_t i = 0; i < n; i++)
-		if (rr[i].type == type && rr[i].rclass == DNS_CLASS_IN &&
-		    (owner == NULL || dns_name_equal(&rr[i].owner, owner)))
-			return &rr[i];
-	return NULL;
+	size_t n;
+	const struct dns_rr *rr = dnsmsg_section(m, DNS_AUTHORITY, &n);
+
+	for (; n > 0; n--, rr++)
+		if (rr->type == DNS_TYPE_NS && rr->rclass == DNS_CLASS_IN)
+			return true;
+	return false;
 }
 
-/** Walk the CNAMEs of the answer; @p set->owner is where they end. */
-static int follow_chain(const struct dns_rr *rr, size_t n, struct rsv_set *set)
+/** Walk the aliases of the answer; @p set->owner is where they end. */
+static int follow_chain(const struct dns_msg *m, struct rsv_set *set)
 {
-	const struct dns_rr *c;
+	struct dns_chain c = { .name = set->owner, .ttl = set->ttl };
+	int err = dns_chain_follow(&c, m, RSV_CNAME_MAX);
 
-	while ((c = find_rr(rr, n, &set->owner, DNS_TYPE_CNAME)) != NULL) {
-		if (++set->hops > RSV_CNAME_MAX)
-			return ERR_DNS_CNAME_LOOP;
-		set->aliased = true;
-		set->ttl = min_u32(set->ttl, c->ttl);
-		set->owner = c->data.name;
-	}
-	return 0;
+	set->owner = c.name;
+	set->ttl = c.ttl;
+	set->hops = c.hops;
+	set->aliased = c.hops > 0;
+	return err;
 }
 
 static bool is_set_member(const struct dns_rr *rr, const struct rsv_set *set)
@@ -128,21 +128,21 @@ static int collect(const struct dns_rr *rr, size_t n, struct rsv_set *set, size_
 
 static int read_answer(const struct dns_msg *m, struct rsv_set *set)
 {
-	size_t n_ans, n_auth, seen;
+	size_t n_ans, seen;
 	const struct dns_rr *ans = dnsmsg_section(m, DNS_ANSWER, &n_ans);
-	const struct dns_rr *auth = dnsmsg_section(m, DNS_AUTHORITY, &n_auth);
-	const struct dns_rr *soa = find_rr(auth, n_auth, NULL, DNS_TYPE_SOA);
+	const struct dns_rr *soa;
 	int err;
 
 	if (m->rcode != DNS_RCODE_NOERROR && m->rcode != DNS_RCODE_NXDOMAIN)
 		return dns_rcode_err(m->rcode);
+	err = follow_chain(m, set);
+	if (err != 0)
+		return err;
+	soa = dns_chain_soa(m, DNS_AUTHORITY, &set->owner);
 	if (soa != NULL) { /* RFC 2308 §5 */
 		set->negative_ttl = min_u32(soa->ttl, soa->data.soa.minimum);
 		set->negative_zone = soa->owner;
 	}
-	err = follow_chain(ans, n_ans, set);
-	if (err != 0)
-		return err;
 	err = dns_rcode_err(m->rcode); /* NXDOMAIN is about the end of the chain (RFC 6604) */
 	if (err != 0)
 		return err;
@@ -153,7 +153,7 @@ static int read_answer(const struct dns_msg *m, struct rsv_set *set)
 		return ERR_DNS_NODATA;
 	if (set->aliased)
 		return -EAGAIN;
-	if (!m->aa && find_rr(auth, n_auth, NULL, DNS_TYPE_NS) != NULL)
+	if (!m->aa && has_ns(m))
 		return ERR_DNS_NOT_AUTH;
 	return ERR_DNS_NODATA;
 }

@@ -4,41 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/dns_chain.h"
+
 #define SOA_QUESTIONS_MAX                                                                          \
 	24 /* a walk from the longest name that anybody uses, and some aliases                     \
 	    */
 
 /* ---- pure ------------------------------------------------------------------------------------ */
 
-static const struct dns_rr *find_rr(const struct dns_msg *m, enum dns_section s, uint16_t type,
-				    const struct dns_name *owner)
-{
-	size_t n;
-	const struct dns_rr *rr = dnsmsg_section(m, s, &n);
-
-	for (; n > 0; n--, rr++)
-		if (rr->type == type && rr->rclass == DNS_CLASS_IN &&
-		    (owner == NULL || dns_name_equal(&rr->owner, owner)))
-			return rr;
-	return NULL;
-}
-
 int rsv_zone_read(const struct dns_msg *m, struct dns_name *owner, struct dns_name *ret_zone,
 		  struct dns_name *ret_mname)
 {
+	struct dns_chain chain = { .name = *owner };
 	const struct dns_rr *rr;
+	int err;
 
 	if (m->rcode != DNS_RCODE_NOERROR && m->rcode != DNS_RCODE_NXDOMAIN)
 		return dns_rcode_err(m->rcode);
-	for (unsigned hops = 0; (rr = find_rr(m, DNS_ANSWER, DNS_TYPE_CNAME, owner)) != NULL;) {
-		if (++hops > RSV_CNAME_MAX)
-			return ERR_DNS_CNAME_LOOP;
-		*owner = rr->data.name;
-	}
-	rr = find_rr(m, DNS_ANSWER, DNS_TYPE_SOA, NULL); /* of the name, or of a parent asked */
+	err = dns_chain_follow(&chain, m, RSV_CNAME_MAX);
+	if (err != 0)
+		return err;
+	*owner = chain.name;
+	rr = dns_chain_soa(m, DNS_ANSWER, owner); /* of the name, or of a parent asked */
 	if (rr == NULL)
-		rr = find_rr(m, DNS_AUTHORITY, DNS_TYPE_SOA, NULL);
-	if (rr == NULL || !dns_name_is_within(owner, &rr->owner))
+		rr = dns_chain_soa(m, DNS_AUTHORITY, owner);
+	if (rr == NULL)
 		return -EAGAIN;
 	if (dns_name_is_root(&rr->owner))
 		return ERR_DNS_NO_ZONE;

@@ -122,6 +122,43 @@ static void t_S05_alias_that_leads_on(void **state)
 	rsv_set_done(&set);
 }
 
+/* A "no" is about the end of the chain only where the SOA is that of its zone (RFC 2308 §2.1). */
+static void t_S05_partial_answers(void **state)
+{
+	static const struct {
+		const char *what, *soa;
+		unsigned rcode;
+		int err;
+		uint32_t negative_ttl;
+	} t[] = {
+		{ "SOA of the zone that the chain left", "corp.example", 0, -EAGAIN, 0 },
+		{ "SOA of a sibling", "hq2.example", 0, -EAGAIN, 0 },
+		{ "SOA below the end", "a.kms.hq.example", 0, -EAGAIN, 0 },
+		{ "SOA of the end's zone", "hq.example", 0, ERR_DNS_NODATA, 300 },
+		{ "SOA at the end", "kms.hq.example", 0, ERR_DNS_NODATA, 300 },
+		{ "no SOA", NULL, 0, -EAGAIN, 0 },
+		{ "no such name (RFC 6604)", "hq.example", DNS_RCODE_NXDOMAIN, ERR_RCODE_NXDOMAIN,
+		  300 },
+		{ "no such name, who says so is elsewhere", "corp.example", DNS_RCODE_NXDOMAIN,
+		  ERR_RCODE_NXDOMAIN, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		int err;
+
+		begin(&r, FAKE_AA | t[i].rcode);
+		fake_reply_cname(&r, DNS_ANSWER, OWNER, 600, "kms.hq.example");
+		srv(&r, "kms.hq.test", 60, 0, "rogue.hq.test"); /* of another name: no answer */
+		if (t[i].soa != NULL)
+			fake_reply_soa(&r, DNS_AUTHORITY, t[i].soa, 900, "ns1.hq.example", 1, 300);
+		err = read_reply(&r, OWNER, &set);
+		if (err != t[i].err || set.negative_ttl != t[i].negative_ttl)
+			fail_msg("%s: %s, %u", t[i].what, err_name(err), set.negative_ttl);
+		rsv_set_done(&set);
+	}
+}
+
 static void t_S05_alias_loops_end(void **state)
 {
 	(void)state;
@@ -214,6 +251,7 @@ int main(void)
 		cmocka_unit_test(t_S04_absent_by_dot),
 		cmocka_unit_test(t_S05_alias_in_the_answer),
 		cmocka_unit_test(t_S05_alias_that_leads_on),
+		cmocka_unit_test(t_S05_partial_answers),
 		cmocka_unit_test(t_S05_alias_loops_end),
 		cmocka_unit_test(t_answers_without_a_set),
 		cmocka_unit_test(t_mixed_ttl_and_repeated_records),
