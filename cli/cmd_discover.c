@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cli/discover_options.h"
+#include "cli/discover_text.h"
 #include "cli/output.h"
-#include "cli/table.h"
 #include "kmscore/probe.h"
 #include "resolver/discover_report.h"
 
@@ -49,104 +49,6 @@ static void on_discovered(struct rsv_discover *d, const struct rsv_discovery *r)
 	*ret = rsv_discover_report(r);
 }
 
-/* ---- for people ---- */
-
-static void print_candidates(const json_t *list)
-{
-	static const char *const headings[] = { "HOST", "PORT",  "PRIORITY", "WEIGHT",
-						"TTL",  "FIRST", "STATE",    "ADDRESSES" };
-	struct table *t = table_new(8, headings);
-	size_t i;
-	const json_t *c;
-
-	json_array_foreach(list, i, c)
-	{
-		const json_t *probe = json_object_get(c, "probe");
-		const char *state = json_text(probe, "state", "-");
-		char addrs[256] = "";
-		size_t j;
-		const json_t *addr;
-
-		json_array_foreach(json_object_get(c, "addresses"), j, addr)
-		{
-			size_t n = strlen(addrs);
-
-			(void)snprintf(addrs + n, sizeof(addrs) - n, "%s%s", j > 0 ? " " : "",
-				       json_string_value(addr));
-		}
-		table_cell(t, TONE_PLAIN, "%s", json_text(c, "target", "-"));
-		table_cell(t, TONE_PLAIN, "%lld",
-			   (long long)json_integer_value(json_object_get(c, "port")));
-		table_cell(t, TONE_PLAIN, "%lld",
-			   (long long)json_integer_value(json_object_get(c, "priority")));
-		table_cell(t, TONE_PLAIN, "%lld",
-			   (long long)json_integer_value(json_object_get(c, "weight")));
-		table_cell(t, TONE_PLAIN, "%lld",
-			   (long long)json_integer_value(json_object_get(c, "ttl")));
-		table_cell(t, TONE_PLAIN, "%.1f%%",
-			   100.0 * json_number_value(json_object_get(c, "probability")));
-		table_cell(t, tone_of(state), "%s", state);
-		table_cell(t, TONE_PLAIN, "%s", addrs);
-	}
-	table_print(t, stdout, 2);
-}
-
-static void print_explanation(const json_t *report)
-{
-	static const char *const headings[] = { "NAME",   "TYPE",    "SERVER",
-						"ANSWER", "RECORDS", "TIME" };
-	struct table *t = table_new(6, headings);
-	size_t i;
-	const json_t *q;
-	const json_t *s;
-
-	(void)printf("\nDecisions\n");
-	json_array_foreach(json_object_get(report, "steps"), i, s)
-	{
-		(void)printf("  %2zu. %-9s ", i + 1, json_text(s, "step", ""));
-		print_safe(stdout, json_text(s, "detail", ""));
-		(void)putchar('\n');
-	}
-	json_array_foreach(json_object_get(report, "queries"), i, q)
-	{
-		table_cell(t, TONE_PLAIN, "%s", json_text(q, "name", ""));
-		table_cell(t, TONE_PLAIN, "%s", json_text(q, "type", ""));
-		table_cell(t, TONE_PLAIN, "%s%s", json_text(q, "server", "-"),
-			   json_is_true(json_object_get(q, "tcp")) ? " (TCP)" : "");
-		table_cell(t, TONE_PLAIN, "%s", json_text(q, "rcode", "no answer"));
-		table_cell(t, TONE_PLAIN, "%lld",
-			   (long long)json_integer_value(json_object_get(q, "answers")));
-		table_cell(t, TONE_PLAIN, "%.1f ms",
-			   json_number_value(json_object_get(q, "rtt_ms")));
-	}
-	(void)printf("\nDNS questions\n");
-	table_print(t, stdout, 2);
-}
-
-static void print_report(const json_t *report, bool explain)
-{
-	const json_t *selected = json_object_get(report, "selected");
-	const json_t *result = json_object_get(report, "result");
-	const json_t *candidates = json_object_get(report, "candidates");
-
-	if (json_is_object(selected))
-		(void)printf("%s%s:%lld%s  address %s, from %s\n", tone_on(stdout, TONE_GOOD),
-			     json_text(selected, "target", ""),
-			     (long long)json_integer_value(json_object_get(selected, "port")),
-			     tone_off(stdout), json_text(selected, "address", "-"),
-			     json_text(selected, "source", ""));
-	else
-		(void)printf("%sno host%s  %s: %s\n", tone_on(stdout, TONE_BAD), tone_off(stdout),
-			     json_text(result, "code", ""), json_text(result, "text", ""));
-	if (json_array_size(candidates) > 0) {
-		(void)printf(
-			"\nHosts in the order of contact (FIRST: how likely each one is first)\n");
-		print_candidates(candidates);
-	}
-	if (explain)
-		print_explanation(report);
-}
-
 /* ---- the command ---- */
 
 static int discover(const struct cli_args *a, struct session *s, struct discover_options *o)
@@ -170,7 +72,7 @@ static int discover(const struct cli_args *a, struct session *s, struct discover
 	if (cli_has(a, "json")) {
 		print_json(report);
 	} else {
-		print_report(report, cli_has(a, "explain"));
+		discover_print(report, cli_has(a, "explain"));
 		json_decref(report);
 	}
 	return found ? CLI_YES : CLI_NO;

@@ -8,8 +8,6 @@
 #include "cli/table.h"
 #include "common/hresult.h"
 
-#define PAGE_WIDTH 100
-
 static const struct cli_option options[] = { CLI_OPT_JSON, CLI_OPT_END };
 
 /* ---- JSON ---- */
@@ -38,32 +36,12 @@ static json_t *rows_json(const struct explain_row *rows, size_t n)
 
 /* ---- for people ---- */
 
-/** @p text between two columns, further lines below its first. */
-static void print_wrapped(const char *text, int from)
-{
-	int at = from;
-
-	while (*text != '\0') {
-		int len = (int)strcspn(text, " ");
-
-		if (at > from && at + 1 + len > PAGE_WIDTH) {
-			(void)printf("\n%*s", from, "");
-			at = from;
-		}
-		(void)printf("%s%.*s", at > from ? " " : "", len, text);
-		at += len + (at > from);
-		text += len;
-		text += strspn(text, " ");
-	}
-	(void)putchar('\n');
-}
-
 static void print_part(const char *label, const char *text)
 {
 	if (text[0] == '\0')
 		return;
 	(void)printf("  %s%-8s%s ", tone_on(stdout, TONE_DIM), label, tone_off(stdout));
-	print_wrapped(text, 11);
+	print_wrapped_from(stdout, 11, 0, text);
 }
 
 static void print_row(const struct explain_row *r)
@@ -110,7 +88,7 @@ static void print_all(void)
 				     kind, tone_off(stdout));
 		}
 		(void)printf("  %-*s%-*s  ", code_width, r.code, width, r.name);
-		print_wrapped(r.meaning, 2 + code_width + width + 2);
+		print_wrapped_from(stdout, 2 + code_width + width + 2, 0, r.meaning);
 	}
 	(void)printf("\nkmsbeacon explain CODE tells the cause and what to do next.\n");
 }

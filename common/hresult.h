@@ -128,7 +128,8 @@
 	  "NXDOMAIN: the DNS name does not exist", \
 	  "no SRV record under the suffixes of the machine, publishing is off, or a manual host " \
 	  "name is wrong", \
-	  "compare the suffixes of the client with the domains that publish _vlmcs._tcp") \
+	  "compare the suffixes of the client with the domains that publish _vlmcs._tcp, and check the " \
+	  "name of a manual host") \
 	X(DNS_NOTIMP, 0x8007232Cu, "DNS_ERROR_RCODE_NOT_IMPLEMENTED", \
 	  "NOTIMP: the DNS server does not do this", \
 	  "for an update: the server has no dynamic update", \

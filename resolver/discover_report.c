@@ -144,6 +144,7 @@ json_t *rsv_discover_report(const struct rsv_discovery *r)
 		  rsv_json_set(o, "steps", steps(r)) &&
 		  rsv_json_set(o, "queries", rsv_json_queries(&r->queries)) &&
 		  rsv_json_set(o, "suffixes", suffixes(r)) &&
+		  rsv_json_set(o, "domain", rsv_json_name(&r->domain)) &&
 		  rsv_json_set(o, "candidates", candidates(r)) &&
 		  rsv_json_set(o, "attempts", attempts(r)) &&
 		  rsv_json_set(o, "selected", selected(r)) && rsv_json_set(o, "result", result(r));

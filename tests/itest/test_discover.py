@@ -140,10 +140,36 @@ def test_same_seed_same_order(kb, zone):
     assert sorted(order("--seed", "1", "--profile", "vista")) == sorted(one)
 
 
+def people(kb, server, *args):
+    r = kb("discover", "--server", f"{server.address}:{server.port}", *args)
+    assert max(map(len, r.out.splitlines())) <= 100
+    return r
+
+
 def test_explanation_for_people(kb, zone, kms_host):
     host = kms_host()
     server = zone(corp=[srv(host), f"kms1 A {host.address}"])
-    r = kb("discover", "--explain", "--domain", CORP, "--server", f"{server.address}:{server.port}")
+    r = people(kb, server, "--domain", CORP, "--explain")
     assert r.code == 0
     for words in ("kms1.corp.test", "priority", "_vlmcs._tcp.corp.test", "suffix", "probe", "select"):
         assert words in r.out, words
+
+
+def test_verdict_comes_first(kb, zone, kms_host, loopback):
+    host, dead = kms_host(), loopback.address()
+    closed = free_port(dead, udp=False)
+    name = "a-host-with-a-name-that-leaves-no-room-for-much-beside-it"
+    server = zone(corp=[
+        srv(closed, 0, 0, name), srv(host, 1), f"{name} A {dead}", f"{name} AAAA 2001:db8:1234:5678:9abc:def0:1234:5678",
+        f"kms1 A {host.address}",
+    ], dept=[])
+    args = ("-d", DEPT, "-d", CORP, "--explain")
+    lines = people(kb, server, *args).out.splitlines()
+    assert lines[0] == f"kms1.corp.test:{host.port} at {host.address} answers"
+    assert lines[1:3] == ["  found by DNS in corp.test, profile modern", "  after 2 tries that failed: clients lose time there"]
+    host.stop()
+    r = people(kb, server, *args)
+    assert r.code == 1
+    assert r.out.splitlines()[0] == "no host: such a client shows 0xC004F074 SL_E_VL_BINDING_SERVICE_UNAVAILABLE"
+    assert "0x8007232B DNS_ERROR_RCODE_NAME_ERROR" in r.out  # of the first suffix
+    assert f"0x800706BA, 0x00000000, kms1.corp.test:{host.port}" in r.out
