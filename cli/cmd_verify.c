@@ -17,6 +17,9 @@ static const struct cli_option options[] = {
 	{ 0, "expect", "RECORD", true,
 	  "TARGET:PORT[:PRIO[:WEIGHT]]: the complete expected set; missing is critical, extra a "
 	  "warning" },
+	{ 0, "lookup-only", NULL, false,
+	  "only what the resolvers give, records and addresses: no name server asked by itself, no "
+	  "host probed" },
 	{ 0, "nagios", NULL, false,
 	  "one status line with performance data, for Nagios and its relatives" },
 	{ 0, "watch", "T", false,
@@ -63,10 +66,14 @@ const struct cli_command cmd_verify = {
 		"Of a file, or of more than 16 domains, only those are shown that are not ok, and "
 		"at the end\n"
 		"how many there were of each kind. A line that is no domain name is told and "
-		"counts as unknown.",
+		"counts as unknown.\n"
+		"With --lookup-only ten thousand domains take seconds; --server are resolvers "
+		"then.",
 	.examples =
 		"  kmsbeacon verify --domain corp.example --expect kms1.corp.example:1688:0:10\n"
 		"  kmsbeacon verify --domains-file domains.txt --json\n"
+		"  kmsbeacon verify --domains-file domains.txt --lookup-only --expect "
+		"kms1.corp.example\n"
 		"  kmsbeacon verify --domain corp.example --watch 30s",
 	.options = options,
 	.run = run,

@@ -58,6 +58,7 @@ static int parse_form(const struct cli_args *a, struct verify_options *o)
 	if (nagios && o->watch_ms > 0)
 		return cli_usage_error(a, "give --nagios or --watch, not both: the monitoring "
 					  "system repeats by itself");
+	o->lookup_only = cli_has(a, "lookup-only");
 	o->form = nagios ? FORM_NAGIOS : FORM_TEXT;
 	if (json)
 		o->form =

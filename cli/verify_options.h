@@ -18,7 +18,8 @@ struct verify_options {
 	size_t n_expect;
 	const char *const *domains; /* --domain */
 	size_t n_domains;
-	int fd;            /* --domains-file; -1: none */
+	int fd; /* --domains-file; -1: none */
+	bool lookup_only;
 	uint64_t watch_ms; /* 0: once */
 };
 

@@ -5,10 +5,14 @@
 
 #include "common/err.h"
 #include "common/mem.h"
+#include "resolver/survey.h"
 
-/** One audit under way. */
-struct work {
-	struct rsv_audit op;
+/** One domain in work. */
+struct verify_work {
+	union {
+		struct rsv_audit audit;
+		struct rsv_survey survey;
+	} op;
 	struct verify_pass *v;
 	unsigned place; /* in v->running */
 	size_t index;
@@ -38,6 +42,14 @@ static void maybe_over(struct verify_pass *v)
 	rsv_targets_free(v->targets, on_tables_freed, v);
 }
 
+static void cancel_work(struct verify_work *w)
+{
+	if (w->v->p.lookup_only)
+		rsv_survey_cancel(&w->op.survey);
+	else
+		rsv_audit_cancel(&w->op.audit);
+}
+
 /** No further domains; those in work are given up. */
 static void give_up(struct verify_pass *v, int err)
 {
@@ -46,7 +58,7 @@ static void give_up(struct verify_pass *v, int err)
 	v->err = err;
 	for (size_t i = 0; i < VERIFY_PARALLEL; i++)
 		if (v->running[i] != NULL)
-			rsv_audit_cancel(v->running[i]);
+			cancel_work(v->running[i]);
 }
 
 /* ---- results in order ------------------------------------------------------------------------ */
@@ -100,9 +112,8 @@ static void finish_bad(struct verify_pass *v, const struct domain_item *d)
 
 static void start_more(struct verify_pass *v);
 
-static void on_audited(struct rsv_audit *a, const struct rsv_audit_result *r)
+static void work_over(struct verify_work *w, const struct rsv_audit_result *r)
 {
-	struct work *w = a->owner;
 	struct verify_pass *v = w->v;
 	const struct verify_item it = { .index = w->index, .domain = &w->domain, .r = r };
 
@@ -116,10 +127,19 @@ static void on_audited(struct rsv_audit *a, const struct rsv_audit_result *r)
 	start_more(v);
 }
 
+static void on_audited(struct rsv_audit *a, const struct rsv_audit_result *r)
+{
+	work_over(a->owner, r);
+}
+
+static void on_surveyed(struct rsv_survey *s, const struct rsv_audit_result *r)
+{
+	work_over(s->owner, r);
+}
+
 static void start_one(struct verify_pass *v, const struct domain_item *d)
 {
-	struct work *w = calloc(1, sizeof(*w));
-	struct rsv_expect own[RSV_EXPECT_MAX];
+	struct verify_work *w = calloc(1, sizeof(*w));
 	struct rsv_audit_params p = *v->p.audit;
 
 	if (w == NULL) {
@@ -129,16 +149,20 @@ static void start_one(struct verify_pass *v, const struct domain_item *d)
 	w->v = v;
 	w->domain = *d;
 	w->index = v->next++;
-	w->op.owner = w;
 	while (v->running[w->place] != NULL)
 		w->place++;
-	v->running[w->place] = &w->op;
+	v->running[w->place] = w;
 	v->n_running++;
 	p.domain = d->name;
-	p.own = own;
-	p.n_own = v->p.own(v->p.ctx, &d->name, own);
 	p.targets = v->targets;
-	rsv_audit_start(&w->op, v->net, &p, on_audited);
+	v->p.prepare(v->p.ctx, &p);
+	if (v->p.lookup_only) {
+		w->op.survey.owner = w;
+		rsv_survey_start(&w->op.survey, v->net, &p, on_surveyed);
+	} else {
+		w->op.audit.owner = w;
+		rsv_audit_start(&w->op.audit, v->net, &p, on_audited);
+	}
 }
 
 static void start_more(struct verify_pass *v)

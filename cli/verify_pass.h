@@ -30,14 +30,14 @@ struct verify_pass;
 
 struct verify_pass_params {
 	struct domain_source *source; /* borrowed until done() */
-	/** What all audits share; domain, own and targets are filled in. Borrowed until done(). */
+	/** What all audits share; domain and targets are filled in. Borrowed until done(). */
 	const struct rsv_audit_params *audit;
-	const struct prober *prober;
+	/** Fill in what is particular to p->domain; what it points to lives until the next call. */
+	void (*prepare)(void *ctx, struct rsv_audit_params *p);
+	bool lookup_only; /* a survey of each domain (resolver/survey.h) instead of an audit */
+	const struct prober *prober;      /* NULL: targets are looked up, not probed */
 	const struct dns_server *servers; /* to be asked for addresses of targets. Copied */
 	size_t n_servers;
-	/** What is configured for a domain. @return how many. */
-	size_t (*own)(void *ctx, const struct dns_name *domain,
-		      struct rsv_expect ret[RSV_EXPECT_MAX]);
 	/** Write what is to be said of a domain, if anything. In any order. */
 	void (*render)(void *ctx, const struct verify_item *it, FILE *out);
 	/** Take what render() wrote for one domain, in the order of the domains. @return false: it
@@ -61,7 +61,7 @@ struct verify_pass {
 	struct net *net;
 	struct verify_pass_params p;
 	struct rsv_targets *targets;
-	struct rsv_audit *running[VERIFY_PARALLEL];
+	struct verify_work *running[VERIFY_PARALLEL];
 	unsigned n_running;
 	size_t next;  /* index of the next domain */
 	size_t first; /* the lowest index whose result is not taken */

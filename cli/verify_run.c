@@ -21,6 +21,7 @@ struct verify {
 	struct session *session;
 	const struct verify_options *o;
 	struct own_records *own;
+	struct rsv_expect own_scratch[RSV_EXPECT_MAX];
 	struct rsv_audit_params audit; /* what all have in common */
 	struct domain_source *source;
 	struct verify_pass pass;
@@ -272,12 +273,12 @@ static void on_pass_done(struct verify_pass *pass, int err)
 		close_all(v);
 }
 
-static size_t own_of(void *ctx, const struct dns_name *domain,
-		     struct rsv_expect ret[RSV_EXPECT_MAX])
+static void prepare(void *ctx, struct rsv_audit_params *p)
 {
-	const struct verify *v = ctx;
+	struct verify *v = ctx;
 
-	return own_records_get(v->own, domain, ret);
+	p->own = v->own_scratch;
+	p->n_own = own_records_get(v->own, &p->domain, v->own_scratch);
 }
 
 static void on_source_ready(void *ctx)
@@ -293,10 +294,11 @@ static void start_pass(struct verify *v)
 	struct dns_server servers[DNS_CLIENT_SERVERS_MAX] = { 0 };
 	struct verify_pass_params p = {
 		.audit = &v->audit,
-		.prober = kms_prober_rpc(),
+		.prepare = prepare,
+		.lookup_only = v->o->lookup_only,
+		.prober = v->o->lookup_only ? NULL : kms_prober_rpc(),
 		.servers = servers,
 		.n_servers = v->o->n_servers,
-		.own = own_of,
 		.render = render,
 		.take = take,
 		.done = on_pass_done,

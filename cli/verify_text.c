@@ -33,11 +33,35 @@ static size_t count_where(const json_t *list, const char *object, const char *ke
 
 /* ---- one domain ------------------------------------------------------------------------------ */
 
+static size_t count_probed(const json_t *records)
+{
+	size_t i, n = 0;
+	const json_t *r;
+
+	json_array_foreach(records, i, r) n += json_is_object(json_object_get(r, "probe"));
+	return n;
+}
+
+/** The first one, and how many more. */
+static void address_cell(struct table *t, const json_t *addresses)
+{
+	size_t n = json_array_size(addresses);
+	const char *first = json_string_value(json_array_get(addresses, 0));
+
+	if (n > 1)
+		table_cell(t, TONE_PLAIN, "%s and %zu more", first, n - 1);
+	else
+		table_cell(t, TONE_PLAIN, "%s", n > 0 ? first : "-");
+}
+
 static void print_records(FILE *out, const json_t *records)
 {
 	static const char *const headings[] = { "TARGET", "PORT",  "PRIO",  "WEIGHT",
 						"TTL",    "FIRST", "CLASS", "PROBE" };
-	struct table *t = table_new(8, headings);
+	static const char *const not_probed[] = { "TARGET", "PORT",  "PRIO",  "WEIGHT",
+						  "TTL",    "FIRST", "CLASS", "ADDRESS" };
+	bool probed = count_probed(records) > 0;
+	struct table *t = table_new(8, probed ? headings : not_probed);
 	size_t i;
 	const json_t *r;
 
@@ -54,7 +78,10 @@ static void print_records(FILE *out, const json_t *records)
 		table_cell(t, TONE_PLAIN, "%.1f%%",
 			   100.0 * json_number_value(json_object_get(r, "probability")));
 		table_cell(t, tone_of(cls), "%s", cls);
-		table_cell(t, tone_of(state), "%s", state);
+		if (probed)
+			table_cell(t, tone_of(state), "%s", state);
+		else
+			address_cell(t, json_object_get(r, "addresses"));
 	}
 	if (json_array_size(records) > 0)
 		(void)fputc('\n', out);
@@ -130,7 +157,7 @@ static void print_counts(FILE *out, const json_t *report)
 		(void)fprintf(out, ": %zu record%s", n, s_of(n));
 	if (n > 0 && up == n)
 		(void)fprintf(out, ", %s", n == 1 ? "up" : "all up");
-	else if (n > 0)
+	else if (count_probed(records) > 0)
 		(void)fprintf(out, ", %zu of %zu up", up, n);
 	if (s > 0 && ok == s)
 		(void)fprintf(out, "; %zu server%s", s, s == 1 ? " asked" : "s agree");

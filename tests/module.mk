@@ -52,4 +52,5 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 
 .PHONY: bench
 bench: all $(BENCH_TOOLS)
+	@tools/deps build bench
 	@BUILD=$(BUILD) tests/bench/bench.py

@@ -11,10 +11,11 @@ import tempfile
 
 import common
 import publisher
+import resolver
 
 from kblib.bind import find_program
 
-PARTS = {"publisher": publisher}
+PARTS = {"publisher": publisher, "resolver": resolver}
 
 
 def main():

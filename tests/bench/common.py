@@ -93,6 +93,6 @@ def fact(rows, what, figure, target, met):
 def versions(named):
     return (
         "named " + version([named, "-v"], r"BIND (\S+)") + ", nsupdate " + version(["nsupdate", "-V"], r"nsupdate (\S+)")
-        + ", kmsbeacon " + version([PROGRAM, "--version"], r"kmsbeacon (\S+)") + " at "
+        + ", dnsperf " + version(["dnsperf", "-h"], r"Version (\S+)") + ",\nkmsbeacon " + version([PROGRAM, "--version"], r"kmsbeacon (\S+)") + " at "
         + version(["git", "-C", ROOT, "describe", "--always", "--dirty"], r"(\S+)")
     )

@@ -131,6 +131,23 @@ def test_few_domains_are_shown_in_full(estate):
     assert [d["domain"] for d in r.json["domains"]] == [GOOD[0], "none.test"] and r.json["status"] == "critical"
 
 
+def test_lookup_only_asks_the_resolver_and_nobody_else(estate):
+    before = [h.binds for h in estate.hosts]
+    r = estate.run("--lookup-only", "--json", "--domains-file", estate.file("\n".join([*GOOD[:3], "none.test", "dead.test"])))
+    assert r.code == 2, r
+    got = lines_of(r.out)
+    # the hosts of this test are on loopback, which is nothing to publish
+    findings = [[f["id"] for f in d["findings"] if f["id"] != "target-loopback"] for d in got]
+    assert findings == [[], [], [], ["no-records"], ["target-no-address"]]
+    assert [[s["role"] for s in d["servers"]] for d in got] == [["resolver"]] * 5
+    assert [rec["addresses"] for rec in got[0]["records"]] == [[h.address] for h in estate.hosts]
+    assert got[0]["records"][0]["probe"] is None and got[0]["zone"] is None
+    assert [h.binds for h in estate.hosts] == before
+    kms0 = f"kms0.hosts.test:{estate.hosts[0].port}"
+    r = estate.run("--lookup-only", "--domain", GOOD[0], "--expect", kms0, "--expect", "kms9.hosts.test")
+    assert r.code == 2 and "missing" in r.out and "extra" in r.out and estate.hosts[0].address in r.out, r
+
+
 def test_no_domain_at_all(estate):
     assert estate.run("--domains-file", estate.file("# none\n")).code == 3
     assert estate.run("--domains-file", estate.folder).code == 3
