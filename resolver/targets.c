@@ -8,6 +8,24 @@
 
 enum target_state { TARGET_QUEUED, TARGET_RESOLVING, TARGET_PROBING, TARGET_KNOWN };
 
+/** What is needed until the host is known. */
+struct target_work {
+	struct host_lookup lookup;
+	struct probe_op probe;
+	size_t at; /* address being probed */
+	struct rsv_target_result result;
+};
+
+/** What is kept of rsv_target_result. */
+struct target_facts {
+	int resolve_err;
+	bool is_alias;
+	bool probed;
+	struct probe_result probe;
+	size_t n_addrs;
+	struct addr addrs[];
+};
+
 struct rsv_target {
 	struct rsv_targets *table;
 	struct dns_name name;
@@ -15,16 +33,14 @@ struct rsv_target {
 	enum target_state state;
 	unsigned refs; /* who waits, or has an answer on the way */
 	struct rsv_target *bucket_next;
-	struct rsv_target *queue_next; /* of the queue of work, or of the list of known ones */
+	struct rsv_target *prev, *next; /* in the queue of work, or the list of known ones */
 	struct rsv_target_wait *waiting;
-	struct host_lookup lookup;
-	struct probe_op probe;
-	size_t at; /* address being probed */
-	struct rsv_target_result result;
+	struct target_work *work;   /* of one that is being looked at */
+	struct target_facts *facts; /* of a known one; NULL: no memory for them */
 };
 
 struct target_list {
-	struct rsv_target *first, **end;
+	struct rsv_target *first, *last;
 };
 
 struct wait_list {
@@ -39,7 +55,7 @@ struct rsv_targets {
 	size_t count;
 	unsigned running;
 	struct target_list queue;
-	struct target_list known; /* oldest first */
+	struct target_list known; /* the one not asked for the longest comes first */
 	struct wait_list ready;
 	uv_timer_t kick; /* answers come from the loop, not from inside rsv_targets_ask() */
 	bool freeing, kick_closed;
@@ -49,23 +65,27 @@ struct rsv_targets {
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-static void queue_push(struct target_list *l, struct rsv_target *t)
+static void list_push(struct target_list *l, struct rsv_target *x)
 {
-	t->queue_next = NULL;
-	*l->end = t;
-	l->end = &t->queue_next;
+	x->next = NULL;
+	x->prev = l->last;
+	if (l->last != NULL)
+		l->last->next = x;
+	else
+		l->first = x;
+	l->last = x;
 }
 
-static struct rsv_target *queue_pop(struct target_list *l)
+static void list_remove(struct target_list *l, struct rsv_target *x)
 {
-	struct rsv_target *t = l->first;
-
-	if (t != NULL) {
-		l->first = t->queue_next;
-		if (l->first == NULL)
-			l->end = &l->first;
-	}
-	return t;
+	if (x->prev != NULL)
+		x->prev->next = x->next;
+	else
+		l->first = x->next;
+	if (x->next != NULL)
+		x->next->prev = x->prev;
+	else
+		l->last = x->prev;
 }
 
 static void on_kick(uv_timer_t *k);
@@ -90,33 +110,29 @@ static size_t bucket_of(const struct dns_name *name, uint16_t port)
 	return h % BUCKETS;
 }
 
-static void target_remove(struct rsv_targets *t, struct rsv_target *x)
+static void target_free(struct rsv_target *x)
 {
-	struct rsv_target **at = &t->bucket[bucket_of(&x->name, x->port)];
+	free(x->work);
+	free(x->facts);
+	free(x);
+}
 
+/** Forget the one that nobody asked for the longest. @return false where all are in use. */
+static bool make_room(struct rsv_targets *t)
+{
+	struct rsv_target *x = t->known.first, **at;
+
+	while (x != NULL && x->refs > 0)
+		x = x->next;
+	if (x == NULL)
+		return false;
+	list_remove(&t->known, x);
+	at = &t->bucket[bucket_of(&x->name, x->port)];
 	while (*at != x)
 		at = &(*at)->bucket_next;
 	*at = x->bucket_next;
 	t->count--;
-	free(x);
-}
-
-/** Forget the oldest one that nobody waits for. @return false where there is none. */
-static bool make_room(struct rsv_targets *t)
-{
-	struct rsv_target **at = &t->known.first;
-
-	while (*at != NULL && (*at)->refs > 0)
-		at = &(*at)->queue_next;
-	if (*at == NULL)
-		return false;
-
-	struct rsv_target *x = *at;
-
-	*at = x->queue_next;
-	if (x->queue_next == NULL)
-		t->known.end = at;
-	target_remove(t, x);
+	target_free(x);
 	return true;
 }
 
@@ -135,7 +151,7 @@ static void maybe_freed(struct rsv_targets *t)
 	for (size_t i = 0; i < BUCKETS; i++) {
 		for (x = t->bucket[i]; x != NULL; x = next) {
 			next = x->bucket_next;
-			free(x);
+			target_free(x);
 		}
 	}
 	free(t);
@@ -143,14 +159,33 @@ static void maybe_freed(struct rsv_targets *t)
 		freed(ctx);
 }
 
+static struct target_facts *facts_of(const struct rsv_target_result *r)
+{
+	struct target_facts *f = malloc(sizeof(*f) + r->n_addrs * sizeof(r->addrs[0]));
+
+	if (f == NULL)
+		return NULL;
+	f->resolve_err = r->resolve_err;
+	f->is_alias = r->is_alias;
+	f->probed = r->probed;
+	f->probe = r->probe;
+	f->n_addrs = r->n_addrs;
+	memcpy(f->addrs, r->addrs, r->n_addrs * sizeof(r->addrs[0]));
+	return f;
+}
+
+/** Only called from the callback of its lookup or probe, which are closed then. */
 static void target_known(struct rsv_target *x)
 {
 	struct rsv_targets *t = x->table;
 	struct rsv_target_wait *w;
 
 	x->state = TARGET_KNOWN;
+	x->facts = facts_of(&x->work->result);
+	free(x->work);
+	x->work = NULL;
 	t->running--;
-	queue_push(&t->known, x);
+	list_push(&t->known, x);
 	while ((w = x->waiting) != NULL) {
 		x->waiting = w->next;
 		make_ready(t, w);
@@ -178,9 +213,9 @@ static void on_probe(struct probe_op *op, const struct probe_result *r)
 
 	if (!goes_on(x))
 		return;
-	x->result.probed = true;
-	x->result.probe = *r;
-	x->at++;
+	x->work->result.probed = true;
+	x->work->result.probe = *r;
+	x->work->at++;
 	if (r->state == PROBE_UP)
 		target_known(x);
 	else
@@ -190,28 +225,31 @@ static void on_probe(struct probe_op *op, const struct probe_result *r)
 static void probe_next(struct rsv_target *x)
 {
 	struct rsv_targets *t = x->table;
+	struct target_work *k = x->work;
 
-	if (x->at >= x->result.n_addrs) {
+	if (k->at >= k->result.n_addrs) {
 		target_known(x);
 		return;
 	}
 	x->state = TARGET_PROBING;
-	memset(&x->probe, 0, sizeof(x->probe));
-	x->probe.owner = x;
-	t->p.prober->start(t->p.prober, &x->probe, t->net, &x->result.addrs[x->at], t->p.probe_ms,
+	memset(&k->probe, 0, sizeof(k->probe));
+	k->probe.owner = x;
+	t->p.prober->start(t->p.prober, &k->probe, t->net, &k->result.addrs[k->at], t->p.probe_ms,
 			   on_probe);
 }
 
 static void on_lookup(struct host_lookup *h, const struct host_lookup_result *r)
 {
 	struct rsv_target *x = h->owner;
+	struct rsv_target_result *to;
 
 	if (!goes_on(x))
 		return;
-	x->result.resolve_err = r->err;
-	x->result.is_alias = r->is_alias;
-	x->result.n_addrs = r->err == 0 ? r->n_addrs : 0;
-	memcpy(x->result.addrs, r->addrs, x->result.n_addrs * sizeof(r->addrs[0]));
+	to = &x->work->result;
+	to->resolve_err = r->err;
+	to->is_alias = r->is_alias;
+	to->n_addrs = r->err == 0 ? r->n_addrs : 0;
+	memcpy(to->addrs, r->addrs, to->n_addrs * sizeof(r->addrs[0]));
 	if (x->table->p.prober == NULL || r->err != 0)
 		target_known(x);
 	else
@@ -232,24 +270,42 @@ static void target_start(struct rsv_target *x)
 
 	t->running++;
 	x->state = TARGET_RESOLVING;
-	x->lookup.owner = x;
-	host_lookup_start(&x->lookup, t->net, &p, on_lookup);
+	x->work->lookup.owner = x;
+	host_lookup_start(&x->work->lookup, t->net, &p, on_lookup);
 }
 
 static void start_more(struct rsv_targets *t)
 {
 	struct rsv_target *x;
 
-	while (t->running < RSV_TARGETS_PARALLEL && (x = queue_pop(&t->queue)) != NULL)
+	while (t->running < RSV_TARGETS_PARALLEL && (x = t->queue.first) != NULL) {
+		list_remove(&t->queue, x);
 		target_start(x);
+	}
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
+
+static bool unpack(const struct rsv_target *x, struct rsv_target_result *ret)
+{
+	const struct target_facts *f = x->facts;
+
+	if (f == NULL)
+		return false;
+	ret->resolve_err = f->resolve_err;
+	ret->is_alias = f->is_alias;
+	ret->probed = f->probed;
+	ret->probe = f->probe;
+	ret->n_addrs = f->n_addrs;
+	memcpy(ret->addrs, f->addrs, f->n_addrs * sizeof(f->addrs[0]));
+	return true;
+}
 
 /** Answer who is ready now; who becomes ready meanwhile comes with the next pass. */
 static void answer_ready(struct rsv_targets *t)
 {
 	struct rsv_target_wait *w = t->ready.first, *next;
+	struct rsv_target_result result = { 0 };
 
 	t->ready.first = NULL;
 	t->ready.end = &t->ready.first;
@@ -258,7 +314,7 @@ static void answer_ready(struct rsv_targets *t)
 
 		next = w->next;
 		w->table = NULL;
-		w->done(w, x != NULL ? &x->result : NULL);
+		w->done(w, x != NULL && unpack(x, &result) ? &result : NULL);
 		/* w may be freed memory now */
 		if (x != NULL)
 			x->refs--;
@@ -289,15 +345,19 @@ static struct rsv_target *target_new(struct rsv_targets *t, const struct dns_nam
 	if (t->count >= RSV_TARGETS_MAX && !make_room(t))
 		return NULL;
 	x = calloc(1, sizeof(*x));
-	if (x == NULL)
+	if (x != NULL)
+		x->work = calloc(1, sizeof(*x->work));
+	if (x == NULL || x->work == NULL) {
+		free(x);
 		return NULL;
+	}
 	x->table = t;
 	x->name = *name;
 	x->port = port;
 	x->bucket_next = *bucket;
 	*bucket = x;
 	t->count++;
-	queue_push(&t->queue, x);
+	list_push(&t->queue, x);
 	return x;
 }
 
@@ -319,6 +379,8 @@ void rsv_targets_ask(struct rsv_targets *t, const struct dns_name *target, uint1
 	}
 	x->refs++;
 	if (x->state == TARGET_KNOWN) {
+		list_remove(&t->known, x);
+		list_push(&t->known, x);
 		make_ready(t, w);
 		return;
 	}
@@ -367,8 +429,6 @@ struct rsv_targets *rsv_targets_new(struct net *net, const struct rsv_targets_pa
 		t->p.n_servers = DNS_CLIENT_SERVERS_MAX;
 	if (t->p.n_servers > 0)
 		memcpy(t->servers, p->servers, t->p.n_servers * sizeof(*t->servers));
-	t->queue.end = &t->queue.first;
-	t->known.end = &t->known.first;
 	t->ready.end = &t->ready.first;
 	uv_timer_init(net->loop, &t->kick);
 	t->kick.data = t;
@@ -399,9 +459,9 @@ void rsv_targets_free(struct rsv_targets *t, void (*done)(void *ctx), void *ctx)
 			while (x->waiting != NULL)
 				rsv_targets_cancel(x->waiting);
 			if (x->state == TARGET_RESOLVING)
-				host_lookup_cancel(&x->lookup);
+				host_lookup_cancel(&x->work->lookup);
 			else if (x->state == TARGET_PROBING)
-				t->p.prober->cancel(&x->probe);
+				t->p.prober->cancel(&x->work->probe);
 		}
 	}
 	uv_close((uv_handle_t *)&t->kick, on_kick_closed);

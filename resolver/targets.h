@@ -8,7 +8,7 @@
 #include "net/host_lookup.h"
 #include "net/prober.h"
 
-#define RSV_TARGETS_MAX      4096 /* remembered; beyond it the oldest idle one is forgotten */
+#define RSV_TARGETS_MAX      1024 /* remembered; beyond it the one not asked for the longest goes */
 #define RSV_TARGETS_PARALLEL 32   /* in work at once; the rest waits */
 
 struct rsv_targets;
