@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "cli/output.h"
@@ -112,6 +113,78 @@ static void print_records(const json_t *records)
 	table_print(t, stdout, 0);
 }
 
+static void print_seen_hosts(const json_t *hosts)
+{
+	static const char *const headings[] = { "HOST", "PORT",  "PRIORITY", "WEIGHT",
+						"TTL",  "FIRST", "STATE" };
+	struct table *t = table_new(7, headings);
+	size_t i;
+	const json_t *h;
+
+	json_array_foreach(hosts, i, h)
+	{
+		const char *state = json_text(h, "state", "unknown");
+
+		table_cell(t, TONE_PLAIN, "%s", json_text(h, "target", ""));
+		table_cell(t, TONE_PLAIN, "%lld", number(h, "port"));
+		table_cell(t, TONE_PLAIN, "%lld", number(h, "priority"));
+		table_cell(t, TONE_PLAIN, "%lld", number(h, "weight"));
+		table_cell(t, TONE_PLAIN, "%lld", number(h, "ttl"));
+		table_cell(t, TONE_PLAIN, "%.1f%%",
+			   100.0 * json_number_value(json_object_get(h, "probability")));
+		table_cell(t, tone_of(state), "%s", state);
+	}
+	table_print(t, stdout, 2);
+}
+
+/* What a client does that remembers its host, where that is another story than DNS tells. */
+static void print_remembered(const json_t *seen)
+{
+	const json_t *host = json_object_get(seen, "cached");
+	const char *standing = json_text(host, "standing", "");
+
+	if (!json_is_object(host))
+		return;
+	(void)printf("  remembered host: %s:%lld, answered %s", json_text(host, "target", ""),
+		     number(host, "port"), json_text(host, "answered", "-"));
+	if (strcmp(standing, "lower") == 0)
+		(void)printf("\n  %sa better one is up, but who remembers this one stays%s",
+			     tone_on(stdout, TONE_WARN), tone_off(stdout));
+	else if (strcmp(standing, "gone") == 0)
+		(void)printf("\n  %snot in DNS any more, but who remembers it stays while it "
+			     "answers%s",
+			     tone_on(stdout, TONE_WARN), tone_off(stdout));
+	(void)putchar('\n');
+}
+
+static void print_discovery(const json_t *list)
+{
+	size_t i;
+	const json_t *d;
+
+	json_array_foreach(list, i, d)
+	{
+		const json_t *result = json_object_get(d, "result");
+		const char *code = json_text(result, "code", "");
+		bool good = strcmp(code, "0x00000000") == 0;
+		bool settled = json_is_true(json_object_get(d, "settled"));
+
+		(void)printf("\n%s clients %s %s\n  %s%s%s%s%s\n", json_text(d, "profile", ""),
+			     json_is_string(json_object_get(d, "domain")) ? "of" : "with the host",
+			     json_text(d, "domain", json_text(d, "manual_host", "")),
+			     tone_on(stdout, good ? TONE_GOOD : TONE_BAD), good ? "" : code,
+			     good || code[0] == '\0' ? "" : " ", json_text(result, "text", ""),
+			     tone_off(stdout));
+		(void)printf("  since %s, last look %s, next %s\n", json_text(d, "since", "-"),
+			     json_text(d, "last_run", "-"), json_text(d, "next_run", "-"));
+		if (!settled && json_is_string(json_object_get(d, "last_code")))
+			(void)printf("  the last look differs (%s); told when it stays so\n",
+				     json_text(d, "last_code", ""));
+		print_seen_hosts(json_object_get(d, "candidates"));
+		print_remembered(d);
+	}
+}
+
 static int run(const struct cli_args *a)
 {
 	struct control_result result;
@@ -130,6 +203,7 @@ static int run(const struct cli_args *a)
 		print_service(result.report);
 		print_hosts(json_object_get(result.report, "hosts"));
 		print_records(json_object_get(result.report, "records"));
+		print_discovery(json_object_get(result.report, "discovery"));
 	}
 	json_decref(result.report);
 	return CLI_YES;

@@ -322,7 +322,7 @@ static const struct cfg_item discovery_items[] = {
 		     "discovery.resolv_conf",
 	  .example = "[corp.example]",
 	  .doc = "Domains that discovery looks in, in this order, in place of the four settings "
-		 "below; the daemon watches those given here." },
+		 "below." },
 	{ "primary_suffix", CFG_NAME, FIELD(config_discovery, primary_suffix),
 	  .example = "corp.example", .def_doc = "none",
 	  .doc = "The client's primary DNS suffix, asked first." },
@@ -373,8 +373,8 @@ static const struct cfg_item discovery_items[] = {
 		 "as Windows does." },
 	{ "interval", CFG_DURATION, FIELD(config_discovery, interval_ms), .unit = MS, .max = DAY_MS,
 	  .def = "5m",
-	  .doc = "How often the daemon looks what clients of `suffixes` see, at least 1s; 0s: "
-		 "never." },
+	  .doc = "How often the daemon looks what clients of these suffixes see, each as if it "
+		 "were the only one (not those of resolv_conf), at least 1s; 0s: never." },
 	{ "cache_write", CFG_ENUM, FIELD(config_discovery, cache_write), .words = cache_writes,
 	  .def = "answered",
 	  .doc = "answered: a host is remembered once it has answered validly, even with too low a "

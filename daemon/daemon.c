@@ -59,6 +59,11 @@ static void close_rest(struct daemon *d)
 	if (d->health != NULL)
 		health_free(d->health, on_closed, d);
 	d->health = NULL;
+	if (d->discovery != NULL)
+		discovery_free(d->discovery, on_closed, d);
+	d->discovery = NULL;
+	resolv_watch_free(d->resolv_watch);
+	d->resolv_watch = NULL;
 	if (d->control != NULL)
 		control_free(d->control, on_closed, d);
 	d->control = NULL;
@@ -292,6 +297,8 @@ static void on_health_changed(void *ctx)
 
 	if (d->engine_running && d->state != DAEMON_STOPPING)
 		pub_engine_poke(d->engine);
+	if (d->discovery != NULL && d->state != DAEMON_STOPPING)
+		discovery_poke(d->discovery, NULL, false);
 }
 
 void daemon_configure_health(struct daemon *d)
@@ -329,6 +336,48 @@ static int start_health(struct daemon *d, struct err_info *info)
 	return 0;
 }
 
+static enum pub_health_state known_health(void *ctx, const struct dns_name *target, uint16_t port)
+{
+	const struct daemon *d = ctx;
+
+	return d->health != NULL ? health_state(d->health, target, port, NULL) : PUB_HEALTH_UNKNOWN;
+}
+
+void daemon_configure_discovery(struct daemon *d)
+{
+	struct discovery_setup setup;
+
+	discovery_setup_from_config(d->cfg, &setup);
+	discovery_configure(d->discovery, &setup);
+}
+
+static int start_discovery(struct daemon *d, struct err_info *info)
+{
+	const struct discovery_params p = {
+		.net = &d->env.net,
+		.prober = kms_prober_rpc(),
+		.state_dir = d->cfg->node.state_dir,
+		.known = known_health,
+		.ctx = d,
+	};
+	int err = discovery_new(&p, &d->discovery);
+
+	if (err != 0)
+		return err_set(info, err, "%s", err_text(err));
+	daemon_configure_discovery(d);
+	return 0;
+}
+
+/* A check of ours changed what DNS holds: clients see it now. */
+static void on_published(void *ctx, const struct pub_result *r)
+{
+	struct daemon *d = ctx;
+
+	if (d->discovery != NULL && d->state != DAEMON_STOPPING && r->n_changes > 0 &&
+	    pub_result_ok(r))
+		discovery_poke(d->discovery, &r->domain, false);
+}
+
 static int start_engine(struct daemon *d, struct err_info *info)
 {
 	struct pub_targets *targets = NULL;
@@ -336,6 +385,8 @@ static int start_engine(struct daemon *d, struct err_info *info)
 		.net = &d->env.net,
 		.journal = d->store_open ? d->store.journal : NULL,
 		.health = health_gate(d->health),
+		.result = on_published,
+		.result_ctx = d,
 		.refresh_ms = d->cfg->publish.refresh_ms,
 		.withdraw_on_stop = d->cfg->publish.on_stop == CONFIG_ON_STOP_WITHDRAW,
 	};
@@ -404,7 +455,13 @@ static int start(struct daemon *d, struct err_info *info)
 		return err;
 	open_state(d);
 	err = start_engine(d, info);
-	return err == 0 ? start_drains(d, info) : err;
+	if (err == 0)
+		err = start_drains(d, info);
+	if (err == 0)
+		err = start_discovery(d, info);
+	if (err == 0 && daemon_watch_resolvers(d) != 0)
+		err = err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+	return err;
 }
 
 int daemon_run(const char *path, struct config *cfg, struct keys *keys)

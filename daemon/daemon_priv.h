@@ -5,11 +5,13 @@
 
 #include "common/config.h"
 #include "daemon/control.h"
+#include "daemon/discovery.h"
 #include "daemon/drain.h"
 #include "daemon/env.h"
 #include "daemon/health.h"
 #include "daemon/keys.h"
 #include "daemon/notify.h"
+#include "daemon/resolv_watch.h"
 #include "daemon/state.h"
 #include "kmscore/service.h"
 #include "publisher/engine.h"
@@ -32,6 +34,8 @@ struct daemon {
 	struct pub_engine *engine;
 	bool engine_running;
 	struct drains *drains;
+	struct discovery *discovery;
+	struct resolv_watch *resolv_watch;
 	struct notify *notify; /* NULL: publish.notify_listen names no address */
 	struct control *control;
 	uv_signal_t sigterm, sigint, sighup;
@@ -52,6 +56,11 @@ int daemon_reopen_local(struct daemon *d, struct err_info *info);
 void daemon_load_drains(struct daemon *d);
 /** Tell the health table what the configuration says: at start and at a reload. */
 void daemon_configure_health(struct daemon *d);
+/** Notice changes of resolv.conf, where the resolvers are taken from it: reload.c. 0 or ERR_NOMEM.
+ * */
+int daemon_watch_resolvers(struct daemon *d);
+/** The same for what discovery looks at. */
+void daemon_configure_discovery(struct daemon *d);
 /** A request of the control socket; the handler of control.h. */
 void daemon_request(void *ctx, struct control_call *call, const char *command, const json_t *args);
 /** `drain`, `drain-status`, `resume`: drain_requests.c. */

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -37,6 +38,61 @@ static int prepare(struct daemon *d, struct config **ret_cfg, struct keys *ret_k
 	return err;
 }
 
+/* ---- resolv.conf ---- */
+
+static bool same_resolvers(const struct net *a, const struct net *b)
+{
+	if (a->n_resolvers != b->n_resolvers)
+		return false;
+	for (size_t i = 0; i < a->n_resolvers; i++)
+		if (!addr_equal(&a->resolvers[i], &b->resolvers[i]))
+			return false;
+	return true;
+}
+
+static void list_resolvers(const struct net *n, char *buf, size_t size)
+{
+	char text[ADDR_TEXT_MAX];
+	size_t len = 0;
+
+	for (size_t i = 0; i < n->n_resolvers && len < size; i++) {
+		addr_format(&n->resolvers[i], text);
+		len += (size_t)snprintf(buf + len, size - len, "%s%s", i > 0 ? "," : "", text);
+	}
+}
+
+static void on_resolv_conf(void *ctx)
+{
+	char list[NET_RESOLVERS_MAX * (ADDR_TEXT_MAX + 1)] = "";
+	struct daemon *d = ctx;
+	struct net before = d->env.net;
+
+	if (d->state != DAEMON_RUNNING)
+		return;
+	env_configure(&d->env, d->cfg);
+	if (same_resolvers(&before, &d->env.net))
+		return;
+	list_resolvers(&d->env.net, list, sizeof(list));
+	log_info(&daemon_log, "resolvers.changed", "file=%s resolvers=%s text=%s",
+		 d->cfg->discovery.resolv_conf, list,
+		 "what the old ones said no longer counts; everything is looked up again");
+	pub_engine_forget_zones(d->engine);
+	discovery_poke(d->discovery, NULL, true);
+}
+
+int daemon_watch_resolvers(struct daemon *d)
+{
+	const struct config_discovery *c = &d->cfg->discovery;
+	const char *path = c->n_resolvers == 0 ? c->resolv_conf : NULL;
+
+	if (d->resolv_watch != NULL)
+		return resolv_watch_path(d->resolv_watch, path);
+	return resolv_watch_new(&d->env.loop, path, RESOLV_WATCH_MS, on_resolv_conf, d,
+				&d->resolv_watch);
+}
+
+/* ---- the configuration ---- */
+
 static void apply(struct daemon *d, struct config *cfg, struct keys *keys,
 		  struct pub_targets *targets)
 {
@@ -58,6 +114,10 @@ static void apply(struct daemon *d, struct config *cfg, struct keys *keys,
 	d->keys = *keys;
 	d->cfg = cfg;
 	daemon_configure_health(d);
+	daemon_configure_discovery(d);
+	if (daemon_watch_resolvers(d) != 0)
+		log_error(&daemon_log, "reload.memory", "text=%s",
+			  "out of memory: changes of resolv.conf are not noticed");
 	daemon_load_drains(d);
 	config_free(old);
 }

@@ -442,12 +442,17 @@ int pub_engine_set_targets(struct pub_engine *e, struct pub_targets *targets, ui
 		return ERR_NOMEM;
 	e->p.refresh_ms = refresh_ms;
 	e->p.withdraw_on_stop = withdraw_on_stop;
+	pub_engine_forget_zones(e);
+	return ERR_OK;
+}
+
+void pub_engine_forget_zones(struct pub_engine *e)
+{
 	if (e->running == RUN_NOTHING)
 		pub_zone_cache_clear(e->zones);
 	else
 		e->reloaded = true; /* the run borrows from it */
 	all_due(e);
-	return ERR_OK;
 }
 
 void pub_engine_poke(struct pub_engine *e)

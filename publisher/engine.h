@@ -39,6 +39,10 @@ int pub_engine_set_targets(struct pub_engine *e, struct pub_targets *targets, ui
  * anew. */
 void pub_engine_poke(struct pub_engine *e);
 
+/** Other resolvers are asked from now on: what was learned of zones through the old ones no longer
+ * counts, and every target is checked now. */
+void pub_engine_forget_zones(struct pub_engine *e);
+
 enum pub_notify {
 	PUB_NOTIFY_NOT_OURS, /* no record of ours is known to be in the zone */
 	PUB_NOTIFY_STRANGER, /* it is, but the sender is none of its servers */

@@ -438,6 +438,7 @@ static void on_deadline(uv_timer_t *t)
 		return;
 	if (was != RSV_D_SURVEY) {
 		rsv_d_step(d, "deadline", "%u ms are over", d->p.total_ms);
+		rsv_d_keep(d, 0);
 		d->r.code = was == RSV_D_LOOKUP ? HR_DNS_SERVFAIL : HR_BINDING_SERVICE_UNAVAILABLE;
 		snprintf(d->r.text, sizeof(d->r.text), "not done within %u ms", d->p.total_ms);
 	}
