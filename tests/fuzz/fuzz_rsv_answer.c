@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "net/dns_chain.h"
 #include "resolver/zone.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -59,6 +60,19 @@ static void check_set(const struct dns_msg *m, size_t size)
 	rsv_set_done(&s);
 }
 
+/** Wherever aliases lead, it is a name. */
+static void check_chain(const struct dns_msg *m)
+{
+	struct dns_chain c = { .name = m->qname, .ttl = UINT32_MAX };
+	int err = dns_chain_follow(&c, m, RSV_CNAME_MAX);
+	struct dns_name again;
+
+	FUZZ_CHECK(err == 0 || err == ERR_DNS_CNAME_LOOP || err == ERR_RCODE_YXDOMAIN);
+	FUZZ_CHECK(c.hops <= RSV_CNAME_MAX + 1);
+	FUZZ_CHECK(dns_name_from_wire(c.name.wire, c.name.len, &again) == 0);
+	FUZZ_CHECK(dns_name_equal(&again, &c.name));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct dns_name owner, zone, mname;
@@ -68,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (m->has_question) {
 		check_set(m, size);
+		check_chain(m);
 		owner = m->qname;
 		if (rsv_zone_read(m, &owner, &zone, &mname) == 0)
 			FUZZ_CHECK(dns_name_is_within(&owner, &zone) && !dns_name_is_root(&zone));
