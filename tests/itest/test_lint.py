@@ -71,6 +71,19 @@ def test_breach_is_seen(tree, name):
     assert out[-1] == "lint: 1 breaches", out
 
 
+LDNS = (
+    "ldns_resolver_send", "ldns_resolver_query", "ldns_resolver_search", "ldns_update_pkt_new", "ldns_update_soa_mname",
+    "ldns_update_soa_zone_mname", "ldns_pkt_tsig_sign", "ldns_pkt_tsig_verify",
+)
+
+
+@pytest.mark.parametrize("name", LDNS)
+def test_L01_L03_L04_L05_L07_L08_traps_of_ldns_are_refused(tree, name):
+    put(tree, "net/dnsmsg.c", f"#include <ldns/ldns.h>\n\nvoid f(void)\n{{\n\t(void){name}();\n}}\n")
+    code, out = lint(tree)
+    assert code == 1 and any(o.startswith(f"net/dnsmsg.c:5: calls {name}") for o in out), out
+
+
 ALLOWED = {
     "the safe ones": "void f(char *a)\n{\n\tsnprintf(a, 1, a);\n\tgmtime_r(0, 0);\n\tx->random(a);\n}\n",
     "a comment": "/* strcpy(a, b)\n * and sprintf(a) */\nint a; // atoi(a)\n",

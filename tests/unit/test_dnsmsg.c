@@ -514,7 +514,7 @@ static void t_L01_U07_updates_are_as_dnspython_makes_them(void **state)
 	assert_built("update-apex", dnsmsg_build_update(&u, ID, &out), &out);
 }
 
-static void t_U08_only_exact_deletes_and_adds_leave(void **state)
+static void t_U08_L06_only_exact_deletes_and_adds_leave(void **state)
 {
 	struct dns_change changes[2] = { { DNS_DELETE, srv(60, 1, 2, 3, "a.corp.example") },
 					 { DNS_ADD, srv(60, 4, 5, 6, "b.corp.example") } };
@@ -732,7 +732,7 @@ int main(void)
 		cmocka_unit_test(t_S07_names_past_255_octets),
 		cmocka_unit_test(t_queries_are_as_dnspython_makes_them),
 		cmocka_unit_test(t_L01_U07_updates_are_as_dnspython_makes_them),
-		cmocka_unit_test(t_U08_only_exact_deletes_and_adds_leave),
+		cmocka_unit_test(t_U08_L06_only_exact_deletes_and_adds_leave),
 		cmocka_unit_test(t_update_limits),
 		cmocka_unit_test(t_U16_U24_what_answers_a_request),
 		cmocka_unit_test(t_names_of_codes),

@@ -99,7 +99,7 @@ static int verify_label(const char *label, uint64_t now, struct tsig_result *ret
 	return err;
 }
 
-static void t_T13_all_six_algorithms_sign_as_dnspython_does(void **state)
+static void t_T13_L02_all_six_algorithms_sign_as_dnspython_does(void **state)
 {
 	(void)state;
 	assert_int_equal(N(tsig_request_vectors), TSIG_ALG_COUNT_);
@@ -132,7 +132,7 @@ static void t_T13_all_six_algorithms_sign_as_dnspython_does(void **state)
 	}
 }
 
-static void t_replies_are_judged_as_expected(void **state)
+static void t_L03_L08_replies_are_judged_as_expected(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N(tsig_reply_vectors); i++) {
@@ -217,7 +217,7 @@ static void t_T09_every_byte_received_is_under_the_signature(void **state)
 	}
 }
 
-static void t_T10_stale_reply_time(void **state)
+static void t_T10_L03_stale_reply_time(void **state)
 {
 	static const struct {
 		int64_t now;
@@ -476,13 +476,13 @@ static void t_T15_a_referenced_key_outlives_its_owner(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(t_T13_all_six_algorithms_sign_as_dnspython_does),
-		cmocka_unit_test(t_replies_are_judged_as_expected),
+		cmocka_unit_test(t_T13_L02_all_six_algorithms_sign_as_dnspython_does),
+		cmocka_unit_test(t_L03_L08_replies_are_judged_as_expected),
 		cmocka_unit_test(t_T01_badtime_tells_the_skew),
 		cmocka_unit_test(t_T07_forwarded_reply_with_another_id),
 		cmocka_unit_test(t_T08_request_mac_is_part_of_the_digest),
 		cmocka_unit_test(t_T09_every_byte_received_is_under_the_signature),
-		cmocka_unit_test(t_T10_stale_reply_time),
+		cmocka_unit_test(t_T10_L03_stale_reply_time),
 		cmocka_unit_test(t_T11_truncated_mac_is_refused),
 		cmocka_unit_test(t_T11_truncated_mac_is_taken_where_configured),
 		cmocka_unit_test(t_malformed_and_misplaced_signatures),
