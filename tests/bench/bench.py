@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make bench    kmsbeacon against programs that do one thing only; everything on loopback, one table.
 
-    BENCH_ONLY=publisher     only that part: publisher, resolver
+    BENCH_ONLY=publisher     only that part: publisher, resolver, kms
     BENCH_RUNS=5 BENCH_RTT_MS=10 BENCH_DIR=/var/tmp    what may be changed; more in publisher.py and resolver.py
 """
 
@@ -10,12 +10,13 @@ import sys
 import tempfile
 
 import common
+import kms
 import publisher
 import resolver
 
 from kblib.bind import find_program
 
-PARTS = {"publisher": publisher, "resolver": resolver}
+PARTS = {"publisher": publisher, "resolver": resolver, "kms": kms}
 
 
 def main():
