@@ -8,6 +8,7 @@ extern const struct cli_command cmd_check_config;
 extern const struct cli_command cmd_client;
 extern const struct cli_command cmd_discover;
 extern const struct cli_command cmd_drain;
+extern const struct cli_command cmd_events;
 extern const struct cli_command cmd_explain;
 extern const struct cli_command cmd_import;
 extern const struct cli_command cmd_lab;

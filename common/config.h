@@ -217,6 +217,11 @@ struct config_limits {
 	uint32_t request_ms;
 };
 
+struct config_events {
+	uint32_t keep_s; /* age at which a kept event leaves the state file */
+	uint32_t max;    /* kept events in the state file */
+};
+
 struct config_log {
 	enum log_level level;
 	enum log_format format;
@@ -237,6 +242,7 @@ struct config {
 	struct config_publish publish;
 	struct config_discovery discovery;
 	struct config_limits limits;
+	struct config_events events;
 	struct config_log log;
 };
 

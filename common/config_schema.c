@@ -399,6 +399,17 @@ static const struct cfg_item limits_items[] = {
 };
 static const struct cfg_schema limits = SCHEMA(config_limits, limits_items);
 
+static const struct cfg_item events_items[] = {
+	{ "keep", CFG_DURATION, FIELD(config_events, keep_s), .unit = SECOND, .min = 60,
+	  .max = 3650 * 86400, .def = "90d",
+	  .doc = "How long events (`kmsbeacon events`) are kept in the state file." },
+	{ "max", CFG_UINT, FIELD(config_events, max), .min = 100, .max = 1000000, .def = "10000",
+	  .doc = "Events kept in the state file at most; the oldest go first. One for each KMS "
+		 "request is held in memory and in the log only." },
+	{ 0 },
+};
+static const struct cfg_schema events_schema = SCHEMA(config_events, events_items);
+
 /* In the order of enum log_level. */
 static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
 static const char *const formats[] = { "text", "json", NULL };
@@ -433,6 +444,8 @@ static const struct cfg_item root_items[] = {
 	  .doc = "How `kmsbeacon discover` and `kmsbeacon client` find a KMS host." },
 	{ "limits", CFG_MAP, FIELD(config, limits), .sub = &limits,
 	  .doc = "What clients may take of the service." },
+	{ "events", CFG_MAP, FIELD(config, events), .sub = &events_schema,
+	  .doc = "What `kmsbeacon events` remembers." },
 	{ "log", CFG_MAP, FIELD(config, log), .sub = &log_schema, .doc = "The log, on stderr." },
 	{ 0 },
 };

@@ -71,9 +71,12 @@ static void close_rest(struct daemon *d)
 	d->notify = NULL;
 	drains_free(d->drains); /* before the state: a write of theirs may be under way */
 	d->drains = NULL;
+	events_stop(d->events);
 	if (d->store_open)
 		state_close(&d->store);
 	d->store_open = false;
+	events_free(d->events);
+	d->events = NULL;
 	if (d->signals_open) {
 		uv_close((uv_handle_t *)&d->sigterm, NULL);
 		uv_close((uv_handle_t *)&d->sigint, NULL);
@@ -90,6 +93,7 @@ static void on_engine_stopped(void *ctx)
 	d->engine = NULL;
 	d->engine_running = false;
 	log_info(&daemon_log, "daemon.stopped", "text=%s", "everything is closed in order");
+	events_note(d->events, LOG_INFO, "daemon.stopped", "the daemon has stopped in order");
 	close_rest(d);
 }
 
@@ -165,6 +169,20 @@ static void open_state(struct daemon *d)
 		log_error(&daemon_log, "state.damaged", "text=%s", info.text);
 }
 
+static int start_events(struct daemon *d, struct err_info *info)
+{
+	const struct events_params p = {
+		.loop = &d->env.loop,
+		.clock = d->env.net.clock,
+		.store = d->store_open ? d->store.store : NULL,
+		.keep_s = d->cfg->events.keep_s,
+		.keep_max = d->cfg->events.max,
+	};
+	int err = events_new(&p, &d->events);
+
+	return err == 0 ? 0 : err_set(info, err, "%s", err_text(err));
+}
+
 static int open_service(struct daemon *d, const struct addr *listen, size_t n_listen,
 			struct kms_service **ret, struct err_info *info)
 {
@@ -178,6 +196,8 @@ static int open_service(struct daemon *d, const struct addr *listen, size_t n_li
 		.limits = daemon_limits(c),
 		.lab_key_file = c->lab.key_file,
 		.lab = daemon_lab_rules(c),
+		.on_event = daemon_on_kms_event,
+		.ctx = d,
 	};
 	int err;
 
@@ -209,10 +229,14 @@ static int open_service(struct daemon *d, const struct addr *listen, size_t n_li
 static int start_service(struct daemon *d, struct err_info *info)
 {
 	const struct config_service *s = &d->cfg->service;
+	int err;
 
 	if (s->mode == CONFIG_SERVICE_OFF)
 		return 0;
-	return open_service(d, s->listen, s->n_listen, &d->service, info);
+	err = open_service(d, s->listen, s->n_listen, &d->service, info);
+	if (err != 0)
+		daemon_service_failed(d, err, info);
+	return err;
 }
 
 /* ---- drains ---- */
@@ -230,6 +254,8 @@ static void on_drain_safe(void *ctx, const char *host)
 	health_set_local(d->health, false);
 	log_info(&daemon_log, "service.drained", "text=%s",
 		 "the listeners are closed; kmsbeacon resume opens them again");
+	events_note(d->events, LOG_INFO, "service.drained",
+		    "the listeners of `local` are closed; kmsbeacon resume opens them again");
 }
 
 static uint32_t unseen_ttl(void *ctx, const char *host)
@@ -256,6 +282,7 @@ static int start_drains(struct daemon *d, struct err_info *info)
 {
 	const struct drains_params p = {
 		.net = &d->env.net,
+		.events = d->events,
 		.engine = d->engine,
 		.journal = d->store_open ? d->store.journal : NULL,
 		.unseen_ttl = unseen_ttl,
@@ -282,8 +309,10 @@ int daemon_reopen_local(struct daemon *d, struct err_info *info)
 	     i++) /* the ports that are published, also where the kernel chose */
 		at[i] = *kms_service_addr(d->service, i);
 	err = open_service(d, at, n, &fresh, info);
-	if (err != 0)
+	if (err != 0) {
+		daemon_service_failed(d, err, info);
 		return err;
+	}
 	kms_service_free(d->service, on_closed, d);
 	d->service = fresh;
 	d->local_drained = false;
@@ -324,6 +353,7 @@ static int start_health(struct daemon *d, struct err_info *info)
 	const struct health_params p = {
 		.net = &d->env.net,
 		.prober = kms_prober_rpc(),
+		.events = d->events,
 		.rule = d->cfg->health,
 		.changed = on_health_changed,
 		.ctx = d,
@@ -356,6 +386,7 @@ static int start_discovery(struct daemon *d, struct err_info *info)
 	const struct discovery_params p = {
 		.net = &d->env.net,
 		.prober = kms_prober_rpc(),
+		.events = d->events,
 		.state_dir = d->cfg->node.state_dir,
 		.known = known_health,
 		.ctx = d,
@@ -373,6 +404,7 @@ static void on_published(void *ctx, const struct pub_result *r)
 {
 	struct daemon *d = ctx;
 
+	daemon_event_published(d, r);
 	if (d->discovery != NULL && d->state != DAEMON_STOPPING && r->n_changes > 0 &&
 	    pub_result_ok(r))
 		discovery_poke(d->discovery, &r->domain, false);
@@ -443,6 +475,10 @@ static int start(struct daemon *d, struct err_info *info)
 
 	if (err == 0)
 		err = start_signals(d, info);
+	if (err == 0) {
+		open_state(d);
+		err = start_events(d, info);
+	}
 	if (err == 0)
 		err = start_service(d, info);
 	if (err == 0)
@@ -451,10 +487,8 @@ static int start(struct daemon *d, struct err_info *info)
 		err = start_control(d, info);
 	if (err == 0)
 		err = start_health(d, info);
-	if (err != 0)
-		return err;
-	open_state(d);
-	err = start_engine(d, info);
+	if (err == 0)
+		err = start_engine(d, info);
 	if (err == 0)
 		err = start_drains(d, info);
 	if (err == 0)
@@ -479,6 +513,8 @@ int daemon_run(const char *path, struct config *cfg, struct keys *keys)
 			d.state = DAEMON_RUNNING;
 			log_info(&daemon_log, "daemon.ready", "version=%s config=%s",
 				 KMSBEACON_VERSION, path);
+			events_note(d.events, LOG_INFO, "daemon.ready", "kmsbeacon %s runs with %s",
+				    KMSBEACON_VERSION, path);
 		} else {
 			log_error(&daemon_log, "daemon.failed", "err=%s text=%s", err_name(err),
 				  info.text);

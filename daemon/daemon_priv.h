@@ -8,6 +8,7 @@
 #include "daemon/discovery.h"
 #include "daemon/drain.h"
 #include "daemon/env.h"
+#include "daemon/events.h"
 #include "daemon/health.h"
 #include "daemon/keys.h"
 #include "daemon/notify.h"
@@ -28,6 +29,7 @@ struct daemon {
 	int lock;
 	struct state store;
 	bool store_open;
+	struct events *events;       /* NULL: not yet */
 	struct kms_service *service; /* NULL: mode off */
 	bool local_drained;          /* its listeners are closed */
 	struct health *health;
@@ -61,6 +63,11 @@ void daemon_configure_health(struct daemon *d);
 int daemon_watch_resolvers(struct daemon *d);
 /** The same for what discovery looks at. */
 void daemon_configure_discovery(struct daemon *d);
+/** `events`, and the sources of events: events_sources.c. */
+void daemon_request_events(struct daemon *d, struct control_call *call, const json_t *args);
+void daemon_event_published(const struct daemon *d, const struct pub_result *r);
+void daemon_on_kms_event(void *daemon, const struct kms_event *ev);
+void daemon_service_failed(struct daemon *d, int err, const struct err_info *info);
 /** A request of the control socket; the handler of control.h. */
 void daemon_request(void *ctx, struct control_call *call, const char *command, const json_t *args);
 /** `drain`, `drain-status`, `resume`: drain_requests.c. */

@@ -19,6 +19,7 @@
 
 #include "common/config.h"
 #include "daemon/discovery_view.h"
+#include "daemon/events.h"
 #include "net/prober.h"
 #include "resolver/discover.h"
 
@@ -53,6 +54,7 @@ void discovery_setup_from_config(const struct config *c, struct discovery_setup 
 struct discovery_params {
 	struct net *net; /* borrowed for the whole life, as the next */
 	const struct prober *prober;
+	struct events *events; /* borrowed too; NULL: nobody keeps them */
 	const char *state_dir; /* NULL: remembered hosts are not kept on disk. Copied */
 	/** What the health table says; UNKNOWN: it does not know, so the host is probed. May be
 	 * NULL. */

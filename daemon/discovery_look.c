@@ -85,6 +85,22 @@ const char *discovery_subject(const struct row *r, char buf[DNSNAME_TEXT_MAX])
 	return r->d->setup.manual_host;
 }
 
+/* The first view too: without it nobody could say later what has changed since. */
+static void keep_event(const struct row *r, const char *name, const char *domain, const char *now)
+{
+	const struct discovery_view *v = &r->track.view;
+	char text[EVENTS_TEXT_MAX];
+	const struct event ev = { .name = name,
+				  .level = v->code == HR_OK ? LOG_INFO : LOG_WARNING,
+				  .hresult = v->code,
+				  .kept = true,
+				  .text = text };
+
+	(void)snprintf(text, sizeof(text), "Clients of '%s' (%s) now see %s", domain,
+		       rsv_profile_name(r->profile), now);
+	events_add(r->d->p.events, &ev);
+}
+
 static void tell(struct row *r, enum discovery_news news, const struct discovery_view *was)
 {
 	const struct discovery_view *v = &r->track.view;
@@ -96,6 +112,8 @@ static void tell(struct row *r, enum discovery_news news, const struct discovery
 	r->since_wall_ms = clock_wall_ms(r->d->p.net->clock);
 	discovery_view_text(v, now);
 	hresult_format(v->code, code);
+	keep_event(r, news == DISCOVERY_FIRST ? "discovery.first" : "discovery.changed",
+		   discovery_subject(r, domain), now);
 	if (news == DISCOVERY_FIRST) {
 		log_info(&discovery_log, "discovery.first",
 			 "profile=%s domain=%s now=%s code=%s text=%s",

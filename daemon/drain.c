@@ -248,6 +248,8 @@ static void became_safe(struct drain *x)
 {
 	log_info(&log_drain, "drain.safe", "host=%s text=%s", x->host,
 		 "no client has its record cached any more: safe to stop");
+	events_note(x->owner->p.events, LOG_INFO, "drain.safe",
+		    "%s: no client has its record cached any more; it is safe to stop", x->host);
 	x->owner->p.safe(x->owner->p.ctx, x->host);
 }
 
@@ -270,6 +272,9 @@ static void take(struct drain *x, const struct pub_result *results, size_t n,
 		write_journal(d);
 	log_info(&log_drain, "drain.gone", "host=%s ttl_s=%u text=%s", x->host, x->track.ttl_s,
 		 "no server shows its record; caches may, for that long");
+	events_note(d->p.events, LOG_INFO, "drain.gone",
+		    "%s: no server shows its record; caches may for another %us", x->host,
+		    x->track.ttl_s);
 }
 
 static void on_withdrawn(void *ctx, int err, const struct pub_result *results, size_t n)
@@ -446,6 +451,8 @@ size_t drains_resume(struct drains *d, const char *host)
 			x->lifted = true;
 		} else {
 			log_info(&log_drain, "drain.resumed", "host=%s", x->host);
+			events_note(d->p.events, LOG_INFO, "drain.resumed",
+				    "%s: is published again", x->host);
 			drop(d, x);
 		}
 	}

@@ -12,6 +12,7 @@
 #ifndef KMSBEACON_DAEMON_DRAIN_H
 #define KMSBEACON_DAEMON_DRAIN_H
 
+#include "daemon/events.h"
 #include "publisher/engine.h"
 
 #define DRAIN_RETRY_MS 15000u
@@ -58,7 +59,8 @@ bool drain_tick(struct drain_track *t, uint64_t now_ms);
 struct drains;
 
 struct drains_params {
-	struct net *net;             /* borrowed for the drains' life, as the next two */
+	struct net *net;             /* borrowed for the drains' life, as the next three */
+	struct events *events;       /* NULL: nobody keeps them */
 	struct pub_engine *engine;   /* it stops before drains_free() */
 	struct pub_journal *journal; /* NULL: nothing can be drained. Must be closed by store_free()
 					before the loop turns after drains_free() */

@@ -177,13 +177,20 @@ static void set_state(struct entry *e, bool up)
 		return;
 	}
 	e->since_wall_ms = clock_wall_ms(h->p.net->clock);
-	if (up)
-		log_info(&log_health, "host.up", "target=%s port=%u",
-			 dns_name_format(&e->target, name), (unsigned)e->port);
-	else
-		log_warning(&log_health, "host.down", "target=%s port=%u text=%s",
-			    dns_name_format(&e->target, name), (unsigned)e->port,
+	dns_name_format(&e->target, name);
+	if (up) {
+		log_info(&log_health, "host.up", "target=%s port=%u", name, (unsigned)e->port);
+		events_note(h->p.events, LOG_INFO, "host.up", "%s:%u answers as a KMS host", name,
+			    (unsigned)e->port);
+	} else {
+		log_warning(&log_health, "host.down", "target=%s port=%u text=%s", name,
+			    (unsigned)e->port,
 			    "its record goes only while another host of the set is up");
+		events_note(h->p.events, LOG_WARNING, "host.down",
+			    "%s:%u does not answer as a KMS host; its record goes only while "
+			    "another host of the set is up",
+			    name, (unsigned)e->port);
+	}
 	if (up)
 		h->p.changed(h->p.ctx);
 	else

@@ -15,6 +15,7 @@
 #define KMSBEACON_DAEMON_HEALTH_H
 
 #include "common/config.h"
+#include "daemon/events.h"
 #include "net/host_lookup.h"
 #include "net/prober.h"
 #include "publisher/health.h"
@@ -50,6 +51,7 @@ struct health_host {
 struct health_params {
 	struct net *net; /* borrowed for the table's life, as the next */
 	const struct prober *prober;
+	struct events *events; /* borrowed too; NULL: nobody keeps them */
 	struct config_health rule;
 	void (*changed)(void *ctx); /* a state has changed; from the loop */
 	void *ctx;

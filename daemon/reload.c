@@ -101,6 +101,7 @@ static void apply(struct daemon *d, struct config *cfg, struct keys *keys,
 	struct config *old = d->cfg;
 
 	config_need_restart(old, cfg, on_restart_needed, NULL);
+	events_configure(d->events, cfg->events.keep_s, cfg->events.max);
 	log_setup(cfg->log.level, cfg->log.format, STDERR_FILENO);
 	env_configure(&d->env, cfg);
 	if (d->service != NULL) {
@@ -133,6 +134,8 @@ int daemon_reload(struct daemon *d, struct config_errors *errs)
 	if (err != 0) {
 		log_error(&daemon_log, "reload.refused", "config=%s text=%s", d->path,
 			  "the old configuration stays in force");
+		events_note(d->events, LOG_ERROR, "reload.refused",
+			    "%s has errors; the old configuration stays in force", d->path);
 		keys_done(&keys);
 		config_free(cfg);
 		return ERR_CONFIG;
@@ -141,5 +144,6 @@ int daemon_reload(struct daemon *d, struct config_errors *errs)
 	pub_targets_unref(targets);
 	log_info(&daemon_log, "reload.done", "config=%s domains=%zu", d->path,
 		 cfg->publish.n_domains);
+	events_note(d->events, LOG_INFO, "reload.done", "%s was read again", d->path);
 	return 0;
 }

@@ -177,6 +177,8 @@ void daemon_request(void *ctx, struct control_call *call, const char *command, c
 		control_answer(call, 0, daemon_status(d));
 	else if (strcmp(command, "publish") == 0 || strcmp(command, "withdraw") == 0)
 		request_publish(d, call, command[0] == 'w', args);
+	else if (strcmp(command, "events") == 0)
+		daemon_request_events(d, call, args);
 	else if (strcmp(command, "drain") == 0)
 		daemon_request_drain(d, call, args);
 	else if (strcmp(command, "drain-status") == 0)

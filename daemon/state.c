@@ -3,7 +3,9 @@
 #include <limits.h>
 #include <stdio.h>
 
-static const struct store_schema *const schemas[] = { &pub_journal_schema };
+#include "daemon/events.h"
+
+static const struct store_schema *const schemas[] = { &pub_journal_schema, &events_schema };
 
 /* In the store's thread. */
 static void wake_loop(void *ctx)

@@ -63,27 +63,3 @@ void kms_event_format_12290(const struct kms_event_12290 *e, char ret[KMS_EVENT_
 	(void)snprintf(ret, KMS_EVENT_TEXT_MAX, "0x%X,%u,%s,%s,%s,%d,%u,%u,%s", e->hresult,
 		       e->n_policy, machine, cmid, at, e->vm, e->licence, e->minutes_left, act);
 }
-
-const struct kms_event *kms_event_ring_add(struct kms_event_ring *r, int64_t wall_ms, uint32_t id,
-					   uint32_t hresult, const char *text)
-{
-	struct kms_event *e = &r->e[r->last % KMS_EVENT_RING];
-
-	e->seq = ++r->last;
-	e->wall_ms = wall_ms;
-	e->id = id;
-	e->hresult = hresult;
-	(void)snprintf(e->text, sizeof(e->text), "%s", text);
-	return e;
-}
-
-const struct kms_event *kms_event_ring_next(const struct kms_event_ring *r, uint64_t after)
-{
-	uint64_t held = r->last < KMS_EVENT_RING ? r->last : KMS_EVENT_RING;
-
-	if (after >= r->last)
-		return NULL;
-	if (after < r->last - held)
-		after = r->last - held;
-	return &r->e[after % KMS_EVENT_RING]; /* seq after + 1 stands at index after */
-}

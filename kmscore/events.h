@@ -1,6 +1,6 @@
 /**
  * KMS events as Windows numbers and words them (behaviour §4): the lines with their exact order of
- * fields, and a ring of the latest in memory.
+ * fields.
  *
  * Pure: the time is passed in. Text from a peer is cleaned when a line is made: a comma or a
  * control character in a machine name becomes '?', so no client can forge a field.
@@ -19,12 +19,11 @@
 
 #define KMS_EVENT_TEXT_MAX 512
 
+/** What a host tells of one request; borrowed during the call that hands it out. */
 struct kms_event {
-	uint64_t seq; /* 1 for the first of this process */
-	int64_t wall_ms;
 	uint32_t id;
 	uint32_t hresult;
-	char text[KMS_EVENT_TEXT_MAX]; /* the fields, as the Windows event shows them */
+	const char *text; /* the fields, as the Windows event shows them */
 };
 
 /** 12288: fields separated by comma and blank, 10 of them (behaviour §4.1). */
@@ -68,20 +67,5 @@ struct kms_event_12290 {
 void kms_event_format_12288(const struct kms_event_12288 *e, char ret[KMS_EVENT_TEXT_MAX]);
 void kms_event_format_12289(const struct kms_event_12289 *e, char ret[KMS_EVENT_TEXT_MAX]);
 void kms_event_format_12290(const struct kms_event_12290 *e, char ret[KMS_EVENT_TEXT_MAX]);
-
-#define KMS_EVENT_RING 256
-
-/** The latest KMS_EVENT_RING events. */
-struct kms_event_ring {
-	/* private */
-	uint64_t last; /* seq of the newest; 0: none yet */
-	struct kms_event e[KMS_EVENT_RING];
-};
-
-/** @return the stored event, for whoever writes it elsewhere too. Borrowed until overwritten. */
-const struct kms_event *kms_event_ring_add(struct kms_event_ring *r, int64_t wall_ms, uint32_t id,
-					   uint32_t hresult, const char *text);
-/** The oldest event held whose seq is above @p after, or NULL. Walk: after = 0, then e->seq. */
-const struct kms_event *kms_event_ring_next(const struct kms_event_ring *r, uint64_t after);
 
 #endif

@@ -54,7 +54,7 @@ static void refuse(struct lab_host *h, const struct addr *peer, int err, const u
 }
 
 static void event_12290(struct lab_host *h, const struct lab_request *rq, const struct addr *peer,
-			uint32_t hresult, uint32_t count, int64_t now_ms)
+			uint32_t hresult, uint32_t count)
 {
 	struct kms_event_12290 fields = {
 		.hresult = hresult,
@@ -68,17 +68,16 @@ static void event_12290(struct lab_host *h, const struct lab_request *rq, const 
 		.activation_id = rq->activation_id,
 	};
 	char text[KMS_EVENT_TEXT_MAX], who[ADDR_TEXT_MAX];
-	const struct kms_event *e;
+	const struct kms_event e = { KMS_EVENT_REQUEST_SERVED, hresult, text };
 
 	kms_event_format_12290(&fields, text);
-	e = kms_event_ring_add(&h->events, now_ms, KMS_EVENT_REQUEST_SERVED, hresult, text);
 	if (log_enabled(LOG_INFO)) {
 		addr_format_host(peer, who);
-		log_info(&h->log, "kms.request", "id=%u client=%s count=%u text=%s", e->id, who,
+		log_info(&h->log, "kms.request", "id=%u client=%s count=%u text=%s", e.id, who,
 			 count, text);
 	}
 	if (h->p.on_event != NULL)
-		h->p.on_event(h->p.ctx, e);
+		h->p.on_event(h->p.ctx, &e);
 }
 
 static void remember(struct lab_host *h, const struct lab_request *rq, const struct addr *peer,
@@ -162,7 +161,7 @@ void lab_host_request(struct lab_host *h, const struct addr *peer, const uint8_t
 	ret->hresult = objection(h, &rq, now_ms);
 	if (ret->hresult != HR_OK) {
 		h->failed++;
-		event_12290(h, &rq, peer, ret->hresult, kms_count_now(&h->count, now_ms), now_ms);
+		event_12290(h, &rq, peer, ret->hresult, kms_count_now(&h->count, now_ms));
 		return;
 	}
 	count = kms_count_add(&h->count, &rq.cmid, rq.n_policy, now_ms);
@@ -175,5 +174,5 @@ void lab_host_request(struct lab_host *h, const struct addr *peer, const uint8_t
 	} else {
 		h->by_licence[rq.licence]++;
 	}
-	event_12290(h, &rq, peer, ret->hresult, count, now_ms);
+	event_12290(h, &rq, peer, ret->hresult, count);
 }

@@ -28,7 +28,7 @@
 #include "kmscore/lab.h"
 #include "kmscore/log_limit.h"
 
-/** Where events go beside log and ring; for the state file. Borrowed during the call. */
+/** Where events go beside the log; borrowed during the call. */
 typedef void lab_host_event_fn(void *ctx, const struct kms_event *e);
 
 /** What may change while the host runs. */
@@ -55,7 +55,6 @@ struct lab_host {
 	uint64_t by_licence[KMS_LICENCE_COUNT_];
 	struct kms_count count;
 	struct kms_clients clients;
-	struct kms_event_ring events;
 	/* private */
 	struct lab_host_params p;
 	struct lab_key key;

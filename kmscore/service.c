@@ -240,7 +240,9 @@ static int start_lab(struct kms_service *s, const struct kms_service_params *p,
 {
 	struct lab_host_params lp = { .clock = s->net->clock,
 				      .rng = s->net->rng,
-				      .rules = lab_defaults(&p->lab) };
+				      .rules = lab_defaults(&p->lab),
+				      .on_event = p->on_event,
+				      .ctx = p->ctx };
 	struct lab_key key;
 	int err;
 
@@ -426,9 +428,4 @@ void kms_service_status(struct kms_service *s, struct kms_service_status *ret)
 	ret->duplicates = kms_clients_duplicates(&s->lab.clients);
 	ret->connections = listener_count(s->listener);
 	ret->refused = s->refused;
-}
-
-const struct kms_event_ring *kms_service_events(const struct kms_service *s)
-{
-	return &s->lab.events;
 }

@@ -14,7 +14,6 @@
 
 #include "common/addr.h"
 #include "common/err.h"
-#include "kmscore/events.h"
 #include "kmscore/kms.h"
 #include "kmscore/lab_host.h"
 #include "net/listener.h"
@@ -43,6 +42,9 @@ struct kms_service_params {
 	/* mode lab */
 	const char *lab_key_file;
 	struct lab_rules lab; /* intervals of 0: the defaults of kms.h */
+	/** Each request that was served, as event 12290; NULL: nobody. From the loop, borrowed. */
+	lab_host_event_fn *on_event;
+	void *ctx;
 };
 
 #define KMS_CONNS_DEFAULT       20000
@@ -91,7 +93,4 @@ void kms_service_status(struct kms_service *s, struct kms_service_status *ret);
 /** Machine ids used by several machines, the one seen last first; up to @p max. @return how many.
  */
 size_t kms_service_duplicates(const struct kms_service *s, struct kms_duplicate *ret, size_t max);
-/** The latest events, oldest first; borrowed, valid for the service's life. */
-const struct kms_event_ring *kms_service_events(const struct kms_service *s);
-
 #endif
