@@ -11,128 +11,110 @@
 #define TTL_MAX   0x7fffffffu
 #define RCODE_MAX 0xfffu /* 12 bits with EDNS */
 
-/*
- * RDATA of the types that we read: octets, then names, then octets. It is compared with the bytes
- * before ldns decodes them, so every field that is read below is there.
- */
-struct rdata_shape {
-	uint16_t type;
-	uint8_t head;
-	uint8_t names;
-	uint8_t tail;
-	bool open; /* more may follow the tail */
-};
+/* RDATA, with a reader that ends where it does: nothing in it can run into the next record. */
 
-static const struct rdata_shape rdata_shapes[] = {
-	{ DNS_TYPE_A, 4, 0, 0, false },     { DNS_TYPE_NS, 0, 1, 0, false },
-	{ DNS_TYPE_CNAME, 0, 1, 0, false }, { DNS_TYPE_SOA, 0, 2, 20, false },
-	{ DNS_TYPE_AAAA, 16, 0, 0, false }, { DNS_TYPE_SRV, 6, 1, 0, false },
-	{ DNS_TYPE_DNAME, 0, 1, 0, false }, { DNS_TYPE_RRSIG, 18, 1, 1, true },
-};
-
-static const struct rdata_shape *find_shape(uint16_t type)
+static bool take_u16(struct dnswire *w, uint16_t *ret)
 {
-	for (size_t i = 0; i < sizeof(rdata_shapes) / sizeof(rdata_shapes[0]); i++)
-		if (rdata_shapes[i].type == type)
-			return &rdata_shapes[i];
-	return NULL;
-}
-
-static bool has_shape(const struct rdata_shape *shape, const struct dnswire *w,
-		      const struct dnswire_rr *frame)
-{
-	/* ends with the RDATA, so that no name in it can run into the next record */
-	struct dnswire at = { .msg = w->msg, .len = frame->end, .pos = frame->rdata };
-	struct dns_name ignored;
-
-	if (at.len - at.pos < shape->head)
+	if (w->len - w->pos < 2)
 		return false;
-	at.pos += shape->head;
-	for (unsigned i = 0; i < shape->names; i++)
-		if (dnswire_name(&at, &ignored) != 0)
-			return false;
-	return shape->open ? at.len - at.pos >= shape->tail : at.len - at.pos == shape->tail;
+	*ret = dnswire_u16(w->msg + w->pos);
+	w->pos += 2;
+	return true;
 }
 
-static int name_from_rdf(const ldns_rr *lrr, size_t field, struct dns_name *ret)
+static bool take_u32(struct dnswire *w, uint32_t *ret)
 {
-	const ldns_rdf *rdf = ldns_rr_rdf(lrr, field);
-
-	if (rdf == NULL || ldns_rdf_get_type(rdf) != LDNS_RDF_TYPE_DNAME)
-		return ERR_DNS_MALFORMED;
-	return dns_name_from_wire(ldns_rdf_data(rdf), ldns_rdf_size(rdf), ret);
+	if (w->len - w->pos < 4)
+		return false;
+	*ret = dnswire_u32(w->msg + w->pos);
+	w->pos += 4;
+	return true;
 }
 
-static int decode_soa(const ldns_rr *lrr, struct dns_soa *soa)
+static bool take_bytes(struct dnswire *w, void *ret, size_t n)
 {
-	soa->serial = ldns_rdf2native_int32(ldns_rr_rdf(lrr, 2));
-	soa->refresh = ldns_rdf2native_int32(ldns_rr_rdf(lrr, 3));
-	soa->retry = ldns_rdf2native_int32(ldns_rr_rdf(lrr, 4));
-	soa->expire = ldns_rdf2native_int32(ldns_rr_rdf(lrr, 5));
-	soa->minimum = ldns_rdf2native_int32(ldns_rr_rdf(lrr, 6));
-	return name_from_rdf(lrr, 0, &soa->mname);
+	if (w->len - w->pos < n)
+		return false;
+	memcpy(ret, w->msg + w->pos, n);
+	w->pos += n;
+	return true;
 }
 
-/* Length octets end below 'A', so the whole name can be looked at alike. */
-static void note_capitals(const ldns_rdf *rdf, struct dns_srv *srv)
+static bool take_name(struct dnswire *w, struct dns_name *ret)
 {
-	const uint8_t *wire = rdf != NULL ? ldns_rdf_data(rdf) : NULL;
-	size_t len = rdf != NULL ? ldns_rdf_size(rdf) : 0;
+	return dnswire_name(w, ret) == 0;
+}
 
-	for (size_t i = 0; i < len && i < DNSNAME_WIRE_MAX; i++)
-		if (wire[i] >= 'A' && wire[i] <= 'Z')
+static bool take_srv(struct dnswire *w, struct dns_srv *srv)
+{
+	uint8_t raw[DNSNAME_WIRE_MAX];
+
+	if (!take_u16(w, &srv->priority) || !take_u16(w, &srv->weight) ||
+	    !take_u16(w, &srv->port) || dnswire_name_raw(w, &srv->target, raw) != 0)
+		return false;
+	/* Length octets end below 'A', so the whole name can be looked at alike. */
+	for (size_t i = 0; i < srv->target.len; i++)
+		if (raw[i] >= 'A' && raw[i] <= 'Z')
 			srv->capitals[i / 8] |= (uint8_t)(1u << (i % 8));
+	return true;
 }
 
-static int decode_fields(const ldns_rr *lrr, struct dns_rr *rr)
+static bool take_soa(struct dnswire *w, struct dns_soa *soa)
+{
+	struct dns_name rname;
+
+	return take_name(w, &soa->mname) && take_name(w, &rname) && take_u32(w, &soa->serial) &&
+	       take_u32(w, &soa->refresh) && take_u32(w, &soa->retry) &&
+	       take_u32(w, &soa->expire) && take_u32(w, &soa->minimum);
+}
+
+/** What of a signature there is to know; that it is one is looked at all the same. */
+static bool take_rrsig(struct dnswire *w, uint8_t *ret_labels)
+{
+	uint8_t head[18]; /* type covered, algorithm, labels, TTL, two times, key tag */
+	struct dns_name signer;
+
+	if (!take_bytes(w, head, sizeof(head)) || !take_name(w, &signer) || w->pos == w->len)
+		return false;
+	*ret_labels = head[3];
+	w->pos = w->len; /* the signature */
+	return true;
+}
+
+/** @return false: too short, too long, or a name that is none. */
+static bool take_rdata(struct dnswire *w, struct dns_rr *rr)
 {
 	switch (rr->type) {
 	case DNS_TYPE_A:
-		memcpy(&rr->data.a, ldns_rdf_data(ldns_rr_rdf(lrr, 0)), sizeof(rr->data.a));
-		return 0;
+		return take_bytes(w, &rr->data.a, sizeof(rr->data.a));
 	case DNS_TYPE_AAAA:
-		memcpy(&rr->data.aaaa, ldns_rdf_data(ldns_rr_rdf(lrr, 0)), sizeof(rr->data.aaaa));
-		return 0;
+		return take_bytes(w, &rr->data.aaaa, sizeof(rr->data.aaaa));
+	case DNS_TYPE_NS:
+	case DNS_TYPE_CNAME:
+	case DNS_TYPE_DNAME:
+		return take_name(w, &rr->data.name);
 	case DNS_TYPE_SRV:
-		rr->data.srv.priority = ldns_rdf2native_int16(ldns_rr_rdf(lrr, 0));
-		rr->data.srv.weight = ldns_rdf2native_int16(ldns_rr_rdf(lrr, 1));
-		rr->data.srv.port = ldns_rdf2native_int16(ldns_rr_rdf(lrr, 2));
-		note_capitals(ldns_rr_rdf(lrr, 3), &rr->data.srv);
-		return name_from_rdf(lrr, 3, &rr->data.srv.target);
+		return take_srv(w, &rr->data.srv);
 	case DNS_TYPE_SOA:
-		return decode_soa(lrr, &rr->data.soa);
+		return take_soa(w, &rr->data.soa);
 	case DNS_TYPE_RRSIG:
-		rr->data.rrsig_labels = ldns_rdf2native_int8(ldns_rr_rdf(lrr, 2));
-		return 0;
-	default:
-		return name_from_rdf(lrr, 0, &rr->data.name);
+		return take_rrsig(w, &rr->data.rrsig_labels);
+	default: /* not one that we read */
+		w->pos = w->len;
+		return true;
 	}
 }
 
 static int decode_rdata(const struct dnswire *w, const struct dnswire_rr *frame, struct dns_rr *rr)
 {
-	const struct rdata_shape *shape = find_shape(rr->type);
-	size_t pos = frame->start;
-	ldns_rr *lrr = NULL;
-	ldns_status status;
-	int err = ERR_DNS_MALFORMED;
+	struct dnswire at = { .msg = w->msg, .len = frame->end, .pos = frame->rdata };
 
-	if (shape == NULL || (rr->rclass != DNS_CLASS_IN && rr->rclass != DNS_CLASS_NONE))
+	if (rr->rclass != DNS_CLASS_IN && rr->rclass != DNS_CLASS_NONE)
 		return 0;
 	/* "RRset exists", "delete an RRset" of UPDATE, which a reply may repeat */
 	if (rr->rclass == DNS_CLASS_NONE && frame->rdata == frame->end)
 		return 0;
-	if (!has_shape(shape, w, frame))
-		return ERR_DNS_MALFORMED;
-	status = ldns_wire2rr(&lrr, w->msg, frame->end, &pos, LDNS_SECTION_ANSWER);
-	if (status == LDNS_STATUS_MEM_ERR)
-		return ERR_NOMEM;
-	if (status != LDNS_STATUS_OK)
-		return ERR_DNS_MALFORMED;
-	if (pos == frame->end && ldns_rr_rd_count(lrr) >= 1)
-		err = decode_fields(lrr, rr);
-	ldns_rr_free(lrr);
-	return err;
+	return take_rdata(&at, rr) && at.pos == at.len ? 0 : ERR_DNS_MALFORMED;
 }
 
 /* OPT and TSIG are about the message. Sets *ret_meta where the record is one of them. */
@@ -360,20 +342,25 @@ static int encode(const ldns_pkt *pkt, struct buf *out)
 
 int dnsmsg_build_query(const struct dns_question *q, uint16_t id, bool edns, struct buf *out)
 {
-	ldns_pkt *pkt = ldns_pkt_new();
+	const uint8_t head[DNSWIRE_HEADER] = {
+		(uint8_t)(id >> 8), (uint8_t)id, q->rd ? 1 : 0, 0, 0, 1, [11] = edns ? 1 : 0
+	};
+	const uint8_t tail[4] = { (uint8_t)(q->type >> 8), (uint8_t)q->type, 0, DNS_CLASS_IN };
+	/* the root, type, our UDP size for a class, no flags, no options */
+	static const uint8_t opt[11] = { 0, 0, DNS_TYPE_OPT, DNSMSG_EDNS_UDP >> 8,
+					 DNSMSG_EDNS_UDP & 0xff };
 	int err;
 
 	buf_clear(out);
-	if (pkt == NULL)
-		return ERR_NOMEM;
-	ldns_pkt_set_id(pkt, id);
-	ldns_pkt_set_rd(pkt, q->rd);
-	if (edns)
-		ldns_pkt_set_edns_udp_size(pkt, DNSMSG_EDNS_UDP);
-	err = push_question(pkt, &q->name, q->type);
-	if (err == 0)
-		err = encode(pkt, out);
-	ldns_pkt_free(pkt);
+	if (!dns_name_is_set(&q->name))
+		return ERR_INTERNAL;
+	err = buf_append(out, head, sizeof(head));
+	if (err == ERR_OK)
+		err = buf_append(out, q->name.wire, q->name.len);
+	if (err == ERR_OK)
+		err = buf_append(out, tail, sizeof(tail));
+	if (err == ERR_OK && edns)
+		err = buf_append(out, opt, sizeof(opt));
 	return err;
 }
 

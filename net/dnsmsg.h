@@ -3,10 +3,10 @@
  * clock).
  *
  * RFC 1035 (messages), RFC 2136 (UPDATE), RFC 2782 (SRV), RFC 6891 (EDNS), RFC 1996 (NOTIFY).
- * ldns encodes messages and decodes RDATA. Its ldns_update_pkt_new() (RD set, ID 0; failure-modes
- * L01) is not used, and it sees no byte of a peer's whose frame, names and RDATA shape were not
- * checked before (net/dnswire.h): by itself it accepts short RDATA, RDATA that runs past its
- * length, and names that cost 65,535 pointers each.
+ * ldns builds UPDATEs and knows the names of types. Its ldns_update_pkt_new() (RD set, ID 0;
+ * failure-modes L01) is not used, and it sees no byte of a peer's: it accepts short RDATA, RDATA
+ * that runs past its length, and names that cost 65,535 pointers each, and it costs more than all
+ * the rest of a lookup. Questions and what is read are ours (net/dnswire.h).
  */
 #ifndef KMSBEACON_NET_DNSMSG_H
 #define KMSBEACON_NET_DNSMSG_H

@@ -50,9 +50,8 @@ static int follow_pointer(const struct dnswire *w, size_t pos, size_t *lowest)
 	return 0;
 }
 
-int dnswire_name(struct dnswire *w, struct dns_name *ret)
+int dnswire_name_raw(struct dnswire *w, struct dns_name *ret, uint8_t wire[DNSNAME_WIRE_MAX])
 {
-	uint8_t wire[DNSNAME_WIRE_MAX];
 	size_t n = 0, pos = w->pos, lowest = w->pos, after = 0;
 	unsigned hops = 0;
 
@@ -71,7 +70,7 @@ int dnswire_name(struct dnswire *w, struct dns_name *ret)
 			continue;
 		}
 		if ((label & POINTER_BITS) != 0 || label >= w->len - pos ||
-		    n + 1 + label > sizeof(wire))
+		    n + 1 + label > DNSNAME_WIRE_MAX)
 			return ERR_DNS_MALFORMED;
 		memcpy(&wire[n], w->msg + pos, 1 + label);
 		n += 1 + label;
@@ -83,6 +82,13 @@ int dnswire_name(struct dnswire *w, struct dns_name *ret)
 		return ERR_DNS_MALFORMED;
 	w->pos = after != 0 ? after : pos;
 	return 0;
+}
+
+int dnswire_name(struct dnswire *w, struct dns_name *ret)
+{
+	uint8_t wire[DNSNAME_WIRE_MAX];
+
+	return dnswire_name_raw(w, ret, wire);
 }
 
 int dnswire_question(struct dnswire *w, struct dns_name *ret_name, uint16_t *ret_type,

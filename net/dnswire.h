@@ -58,6 +58,8 @@ uint32_t dnswire_u32(const uint8_t *at);
 int dnswire_header(struct dnswire *w, struct dnswire_header *ret);
 /** A name, compressed or not; @p ret is folded and uncompressed. */
 int dnswire_name(struct dnswire *w, struct dns_name *ret);
+/** The same, and in @p raw its octets (ret->len of them) with the case that was sent. */
+int dnswire_name_raw(struct dnswire *w, struct dns_name *ret, uint8_t raw[DNSNAME_WIRE_MAX]);
 int dnswire_question(struct dnswire *w, struct dns_name *ret_name, uint16_t *ret_type,
 		     uint16_t *ret_class);
 int dnswire_rr(struct dnswire *w, struct dnswire_rr *ret);
