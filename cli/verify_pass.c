@@ -56,7 +56,7 @@ static void give_up(struct verify_pass *v, int err)
 	if (v->err != 0 || v->over)
 		return;
 	v->err = err;
-	for (size_t i = 0; i < VERIFY_PARALLEL; i++)
+	for (size_t i = 0; i < v->parallel; i++)
 		if (v->running[i] != NULL)
 			cancel_work(v->running[i]);
 }
@@ -170,7 +170,7 @@ static void start_more(struct verify_pass *v)
 	struct domain_item d;
 
 	take_ready(v);
-	while (v->err == 0 && !v->at_end && v->n_running < VERIFY_PARALLEL &&
+	while (v->err == 0 && !v->at_end && v->n_running < v->parallel &&
 	       v->next - v->first < VERIFY_WINDOW) {
 		enum domain_next what = domain_source_next(v->p.source, &d);
 
@@ -196,9 +196,11 @@ void verify_pass_start(struct verify_pass *v, struct net *net, const struct veri
 		.prober = p->prober,
 		.servers = p->servers,
 		.n_servers = p->n_servers,
+		.parallel = p->lookup_only ? SURVEY_PARALLEL : 0,
 	};
 
 	memset(v, 0, sizeof(*v));
+	v->parallel = p->lookup_only ? SURVEY_PARALLEL : VERIFY_PARALLEL;
 	v->net = net;
 	v->p = *p;
 	v->targets = mem_must(rsv_targets_new(net, &tp));

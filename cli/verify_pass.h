@@ -2,7 +2,7 @@
  * One pass of `verify` over its domains: many audits at once, what they found in the order of the
  * domains.
  *
- * Memory does not grow with the number of domains: VERIFY_PARALLEL audits are in work, at most
+ * Memory does not grow with the number of domains: a bounded number is in work, at most
  * VERIFY_WINDOW rendered results wait for an earlier one, and the tables that the audits share are
  * bounded.
  *
@@ -16,7 +16,8 @@
 #include "cli/domain_source.h"
 #include "resolver/totals.h"
 
-#define VERIFY_PARALLEL 48   /* each needs a socket for each name server of its zone */
+#define VERIFY_PARALLEL 48   /* audits, each with some questions under way */
+#define SURVEY_PARALLEL 96   /* surveys, each with one or two */
 #define VERIFY_WINDOW   1024 /* from the first domain whose result is not out to the last begun */
 
 /** How one domain ended. Borrowed. */
@@ -61,7 +62,8 @@ struct verify_pass {
 	struct net *net;
 	struct verify_pass_params p;
 	struct rsv_targets *targets;
-	struct verify_work *running[VERIFY_PARALLEL];
+	struct verify_work *running[SURVEY_PARALLEL];
+	unsigned parallel;
 	unsigned n_running;
 	size_t next;  /* index of the next domain */
 	size_t first; /* the lowest index whose result is not taken */

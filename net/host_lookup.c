@@ -29,6 +29,7 @@ struct host_lookup_impl {
 	uint16_t port;
 	uint64_t deadline; /* loop time */
 	bool canceled;
+	bool any_order;
 	void (*on_query)(void *ctx, const struct dns_question *q, const struct dns_outcome *o);
 	void *on_query_ctx;
 	struct leg legs[LEG_COUNT_];
@@ -101,9 +102,10 @@ static void collect(struct host_lookup_impl *l)
 		routes[r->n_addrs++].dst = l->legs[LEG_AAAA].addrs[i];
 	for (size_t i = 0; i < n4; i++)
 		routes[r->n_addrs++].dst = l->legs[LEG_A].addrs[i];
-	for (size_t i = 0; i < r->n_addrs; i++)
+	for (size_t i = 0; !l->any_order && i < r->n_addrs; i++)
 		find_source(&routes[i].dst, &routes[i].src);
-	addr_select_order(routes, r->n_addrs);
+	if (!l->any_order)
+		addr_select_order(routes, r->n_addrs);
 	for (size_t i = 0; i < r->n_addrs; i++)
 		r->addrs[i] = routes[i].dst;
 }
@@ -307,6 +309,7 @@ void host_lookup_start(struct host_lookup *h, struct net *net, const struct host
 	l->h = h;
 	l->net = net;
 	l->port = p->port;
+	l->any_order = p->any_order;
 	l->on_query = p->on_query;
 	l->on_query_ctx = p->on_query_ctx;
 	l->legs[LEG_A].type = DNS_TYPE_A;

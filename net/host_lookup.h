@@ -51,6 +51,8 @@ struct host_lookup_params {
 	const struct dns_server *servers;
 	size_t n_servers;
 	uint32_t total_ms; /* of it all; 0: DNS_CLIENT_TOTAL_MS */
+	/** Nobody will connect: IPv6 first, else as they came, which spares a socket for each. */
+	bool any_order;
 	/** For reports: called for each question that ended, before done(). May be NULL. */
 	void (*on_query)(void *ctx, const struct dns_question *q, const struct dns_outcome *o);
 	void *on_query_ctx;

@@ -266,6 +266,7 @@ static void target_start(struct rsv_target *x)
 		.servers = t->servers,
 		.n_servers = t->p.n_servers,
 		.total_ms = t->p.resolve_ms,
+		.any_order = t->p.prober == NULL,
 	};
 
 	t->running++;
@@ -278,7 +279,7 @@ static void start_more(struct rsv_targets *t)
 {
 	struct rsv_target *x;
 
-	while (t->running < RSV_TARGETS_PARALLEL && (x = t->queue.first) != NULL) {
+	while (t->running < t->p.parallel && (x = t->queue.first) != NULL) {
 		list_remove(&t->queue, x);
 		target_start(x);
 	}
@@ -425,6 +426,8 @@ struct rsv_targets *rsv_targets_new(struct net *net, const struct rsv_targets_pa
 	t->p = *p;
 	if (t->p.probe_ms == 0)
 		t->p.probe_ms = PROBE_MS;
+	if (t->p.parallel == 0)
+		t->p.parallel = RSV_TARGETS_PARALLEL;
 	if (t->p.n_servers > DNS_CLIENT_SERVERS_MAX)
 		t->p.n_servers = DNS_CLIENT_SERVERS_MAX;
 	if (t->p.n_servers > 0)

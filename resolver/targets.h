@@ -9,7 +9,7 @@
 #include "net/prober.h"
 
 #define RSV_TARGETS_MAX      1024 /* remembered; beyond it the one not asked for the longest goes */
-#define RSV_TARGETS_PARALLEL 32   /* in work at once; the rest waits */
+#define RSV_TARGETS_PARALLEL 32   /* in work at once, unless told; the rest waits */
 
 struct rsv_targets;
 
@@ -42,6 +42,7 @@ struct rsv_targets_params {
 	const struct prober *prober;      /* NULL: addresses only. Borrowed */
 	uint32_t probe_ms;                /* 0: 3000, each address */
 	uint32_t resolve_ms;              /* 0: DNS_CLIENT_TOTAL_MS */
+	unsigned parallel;                /* in work at once; 0: RSV_TARGETS_PARALLEL */
 	const struct dns_server *servers; /* none: net->resolvers. Copied */
 	size_t n_servers;
 };
