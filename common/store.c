@@ -512,6 +512,25 @@ fail:
 	return err;
 }
 
+int store_read(const char *path, int (*run)(void *ctx, struct store_db *db), void *ctx)
+{
+	struct store_db db = { 0 };
+	struct err_info info = { 0 };
+	int rc = sqlite3_open_v2(path, &db.h, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	int err = rc == SQLITE_OK ? 0 : map_error(db.h, rc);
+
+	if (err == 0)
+		(void)sqlite3_busy_timeout(db.h, STORE_BUSY_MS);
+	if (err == 0)
+		err = check_owner(&db, path, &info);
+	if (err == 0)
+		err = exec_script(db.h, "BEGIN");
+	if (err == 0)
+		err = run(ctx, &db);
+	(void)sqlite3_close(db.h); /* ends the transaction */
+	return err;
+}
+
 int store_submit(struct store *s, struct store_job *job)
 {
 	int err = 0;

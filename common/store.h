@@ -55,6 +55,12 @@ struct store_job {
 int store_new(const char *path, const struct store_schema *const *schemas, size_t n_schemas,
 	      void (*wake)(void *ctx), void *wake_ctx, struct store **ret, bool *ret_damaged,
 	      struct err_info *info);
+/**
+ * Look into a state file that may be another process's, at once and in this thread: @p run reads
+ * inside one transaction. Nothing is made, written, migrated or moved aside. 0, what @p run said,
+ * or an error where there is no such file or it cannot be read.
+ */
+int store_read(const char *path, int (*run)(void *ctx, struct store_db *db), void *ctx);
 /** Finish what is queued, then stop the thread and close. done() of every job has run on return. */
 void store_free(struct store *s);
 /** @return 0, or ERR_LIMIT, or ERR_CLOSED from inside a done() that store_free() runs; then done()

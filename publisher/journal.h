@@ -73,6 +73,11 @@ extern const struct store_schema pub_journal_schema;
 /** Load. Waits for the store (start-up only). 0, ERR_NOMEM, ERR_STORE_*, with a sentence. The
  * store is borrowed and must outlive the journal. */
 int pub_journal_new(struct store *store, struct pub_journal **ret, struct err_info *info);
+/**
+ * The same as it stands in the file at @p path, which another process may have open: to look at,
+ * not to sync. 0, ERR_NOMEM, or an error where it cannot be read.
+ */
+int pub_journal_read(const char *path, struct pub_journal **ret);
 void pub_journal_free(struct pub_journal *j); /* no sync may be under way; NULL is fine */
 
 /** Whether any of its records may be in DNS: published or adopted, or an intent. */

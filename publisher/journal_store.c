@@ -121,9 +121,9 @@ static int load_hold(void *ctx, const struct store_row *row)
 	return err;
 }
 
-static int load_run(struct store_job *job, struct store_db *db)
+static int load_all(void *ctx, struct store_db *db)
 {
-	struct load *l = (struct load *)job;
+	struct load *l = ctx;
 	int err;
 
 	err = store_exec(db,
@@ -139,6 +139,11 @@ static int load_run(struct store_job *job, struct store_db *db)
 		err = store_exec(db, "SELECT domain, view, host, since_ms, clear_ms FROM pub_hold",
 				 load_hold, l, "");
 	return err;
+}
+
+static int load_run(struct store_job *job, struct store_db *db)
+{
+	return load_all(job, db);
 }
 
 static void load_done(struct store_job *job, int err)
@@ -169,6 +174,19 @@ int pub_journal_new(struct store *store, struct pub_journal **ret, struct err_in
 	l.j->dirty = false;
 	*ret = l.j;
 	return ERR_OK;
+}
+
+int pub_journal_read(const char *path, struct pub_journal **ret)
+{
+	struct load l = { .j = calloc(1, sizeof(*l.j)) };
+	int err = l.j != NULL ? store_read(path, load_all, &l) : ERR_NOMEM;
+
+	*ret = NULL;
+	if (err == ERR_OK)
+		*ret = l.j;
+	else
+		pub_journal_free(l.j);
+	return err;
 }
 
 /* ---- writing ---- */

@@ -162,6 +162,37 @@ static void t_rows_survive(void **state)
 	end(&f);
 }
 
+/* Another process looks into the file while ours has it open; it makes and changes nothing. */
+static void t_read_by_another(void **state)
+{
+	struct dns_srv a = srv(1, "a.test"), b = srv(2, "b.test");
+	struct pub_journal *other;
+	struct fixture f;
+	char path[128];
+
+	(void)state;
+	begin(&f);
+	mark(&f, &a, PUB_REC_PUBLISHED, 0);
+	assert_int_equal(sync_now(&f), 0);
+	mark(&f, &b, PUB_REC_PUBLISHED, 0); /* not in the file yet */
+	assert_int_equal(pub_journal_read(f.path, &other), 0);
+	assert_int_equal(pub_journal_count(other), 1);
+	assert_int_equal(pub_journal_at(other, 0)->n_recs, 1);
+	assert_int_equal(pub_journal_at(other, 0)->recs[0].state, PUB_REC_PUBLISHED);
+	pub_journal_free(other);
+	assert_int_equal(sync_now(&f), 0);
+	assert_int_equal(pub_journal_read(f.path, &other), 0);
+	assert_int_equal(pub_journal_at(other, 0)->n_recs, 2);
+	pub_journal_free(other);
+
+	snprintf(path, sizeof(path), "%s/none.db", f.dir);
+	assert_int_not_equal(pub_journal_read(path, &other), 0);
+	assert_null(other);
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_int_not_equal(pub_journal_read(f.dir, &other), 0);
+	end(&f);
+}
+
 /* Without a sync nothing is in the file: what is marked counts for this process only. */
 static void t_unsynced_marks_are_lost_with_the_process(void **state)
 {
@@ -418,6 +449,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_rows_survive),
+		cmocka_unit_test(t_read_by_another),
 		cmocka_unit_test(t_unsynced_marks_are_lost_with_the_process),
 		cmocka_unit_test(t_dropped_rows_are_gone),
 		cmocka_unit_test(t_a_mark_during_a_write_is_kept),
