@@ -142,11 +142,11 @@ static void on_srv(struct rsv_lookup *l, struct rsv_lookup_result *r)
 	k->srv_running = false;
 	if (!rsv_audit_goes_on(a))
 		return;
-	if (k->samples++ == 0 || v->role != RSV_ROLE_RESOLVER)
+	if (k->samples++ == 0 || v->role != RSV_ROLE_RESOLVER || r->aa)
 		take_set(v, r);
 	else if (!rsv_same_answer(v->srv_err, &v->set, r->err, &r->set))
 		v->inconsistent = true;
-	if (v->role == RSV_ROLE_RESOLVER && k->samples < a->p.resolver_samples &&
+	if (v->role == RSV_ROLE_RESOLVER && !v->aa && k->samples < a->p.resolver_samples &&
 	    rsv_is_answer(v->srv_err) && rsv_is_answer(r->err))
 		ask_set(a, i);
 	heard(a);
@@ -202,19 +202,20 @@ static void ask_server(struct rsv_audit_impl *a, size_t i)
 	k->a = a;
 	for (size_t n = 0; n < v->n_addrs; n++)
 		k->addrs[n].addr = v->addrs[n];
-	if (a->r.has_zone && v->role != RSV_ROLE_RESOLVER)
+	if (a->r.has_zone && (v->role != RSV_ROLE_RESOLVER || v->aa))
 		ask_soa(a, k, v->n_addrs, v->role != RSV_ROLE_NS);
 	ask_set(a, i);
 }
 
-/** Ask all of them; again those with authority only, since the others do not settle. */
+/** Ask all of them; again those with authority only, since the others do not settle. A resolver
+ * may be a secondary of the zone itself: then it has. */
 void rsv_audit_ask_servers(struct rsv_audit_impl *a)
 {
 	bool again = a->state == RSV_AUDIT_SETTLE;
 
 	a->state = RSV_AUDIT_ASK;
 	for (size_t i = 0; i < a->r.n_servers; i++)
-		if (!again || (a->r.servers[i].aa && a->r.servers[i].role != RSV_ROLE_RESOLVER))
+		if (!again || a->r.servers[i].aa)
 			ask_server(a, i);
 	if (a->asking == 0)
 		all_heard(a);

@@ -131,6 +131,8 @@ static enum rsv_agreement agreement(const struct rsv_server_view *v,
 {
 	bool older = is_older(v, ref, many);
 
+	if (v->role == RSV_ROLE_RESOLVER && v->aa && v->state == RSV_S_DIFFERS && !v->other_zone)
+		return older ? RSV_LAG : RSV_DIFFER; /* a secondary itself, by all we can see */
 	if (!has_authority(v))
 		return RSV_AGREE;
 	if (older && v->is_primary) /* its own change may be on the way to the server asked */
@@ -294,6 +296,8 @@ static int differs(struct rsv_audit_result *r, const struct rsv_server_view *v,
 		v->role == RSV_ROLE_RESOLVER ? FINDING_RESOLVER_DIFFERS : FINDING_SERVERS_DIFFER;
 	char ref_name[WHO_MAX], other[DNSNAME_TEXT_MAX];
 
+	if (v->role == RSV_ROLE_RESOLVER && is_older(v, ref, false) && !v->late)
+		return 0; /* a secondary that has not been told yet */
 	who(ref, ref_name);
 	if (v->other_zone)
 		return rsv_finding_add(r, id, "%s does not know the zone: it answers %s for %.100s",
