@@ -178,6 +178,13 @@ static size_t add_hosts(const struct own_records *o, const struct config_domain 
 	return n;
 }
 
+const struct config_domain *own_records_entry(const struct own_records *o,
+					      const struct dns_name *domain, size_t i)
+{
+	i += find(o, domain);
+	return i < o->n && dns_name_equal(&o->list[i].name, domain) ? o->list[i].config : NULL;
+}
+
 size_t own_records_get(const struct own_records *o, const struct dns_name *domain,
 		       struct rsv_expect ret[RSV_EXPECT_MAX])
 {

@@ -33,6 +33,9 @@ void own_records_free(struct own_records *o);
 /** Over all views of the domain: the audit sees what this machine sees. @return how many. */
 size_t own_records_get(const struct own_records *o, const struct dns_name *domain,
 		       struct rsv_expect ret[RSV_EXPECT_MAX]);
+/** The i-th entry of @p domain - there is one for each view - or NULL. */
+const struct config_domain *own_records_entry(const struct own_records *o,
+					      const struct dns_name *domain, size_t i);
 /** The configured domains, each once, in their order. *ret_n of them. */
 const char *const *own_records_domains(const struct own_records *o, size_t *ret_n);
 

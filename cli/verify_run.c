@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/table.h"
+#include "cli/verify_known.h"
 #include "cli/verify_pass.h"
 #include "cli/verify_text.h"
 #include "cli/verify_watch.h"
@@ -15,12 +16,13 @@
 #include "kmscore/probe.h"
 #include "resolver/audit_report.h"
 
-enum { SIGNALS = 2 };
+enum { SIGNALS = 2, RESOLVER_SAMPLES = 3 };
 
 struct verify {
 	struct session *session;
 	const struct verify_options *o;
 	struct own_records *own;
+	struct verify_known *known;
 	struct rsv_expect own_scratch[RSV_EXPECT_MAX];
 	struct rsv_audit_params audit; /* what all have in common */
 	struct domain_source *source;
@@ -283,6 +285,7 @@ static void prepare(void *ctx, struct rsv_audit_params *p)
 
 	p->own = v->own_scratch;
 	p->n_own = own_records_get(v->own, &p->domain, v->own_scratch);
+	verify_known_fill(v->known, p);
 }
 
 static void on_source_ready(void *ctx)
@@ -408,7 +411,7 @@ static int choose_domains(const struct cli_args *a, struct verify *v)
 		v->domains = o->domains;
 		v->n_domains = o->n_domains;
 	} else if (o->fd < 0) {
-		v->domains = own_records_domains(v->own, &v->n_domains);
+		v->domains = verify_known_domains(v->known, &v->n_domains);
 	}
 	if (code == 0 && v->domains != NULL && v->n_domains == 0)
 		code = cli_usage_error(a, "no domain: give --domain, or publish.domains in the "
@@ -469,6 +472,7 @@ static void verify_free(struct verify *v)
 	free(v->list);
 	free(v->states);
 	free(v->latest);
+	verify_known_free(v->known);
 	own_records_free(v->own);
 	free(v);
 }
@@ -481,6 +485,7 @@ int verify_run(const struct cli_args *a, struct session *s, struct verify_option
 	v->session = s;
 	v->o = o;
 	v->own = own_records_new(s->config);
+	v->known = verify_known_new(s->config, v->own, s->env.net.dns_port);
 	v->audit = (struct rsv_audit_params){
 		.servers = o->servers,
 		.n_servers = o->n_servers,
@@ -488,6 +493,8 @@ int verify_run(const struct cli_args *a, struct session *s, struct verify_option
 		.skip_resolvers = o->n_servers > 0 && s->config->discovery.n_resolvers == 0,
 		.expect = o->expect,
 		.n_expect = o->n_expect,
+		/* Caches behind one address show only when they are asked more than once. */
+		.resolver_samples = o->fd >= 0 ? 1 : RESOLVER_SAMPLES,
 	};
 	code = choose_domains(a, v);
 	if (code == 0) {

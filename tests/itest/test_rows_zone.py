@@ -3,6 +3,8 @@
 import os
 import struct
 
+import dns.flags
+import dns.rdatatype
 import pytest
 
 from kblib.bind import ROOT_ZONE, Key, View, Zone, zone_text
@@ -144,6 +146,20 @@ def test_Z10_zone_restored_from_a_backup(site):
     assert site.shown() == [f"600 {ONE}"]
 
 
+def test_Z10_audit_of_a_zone_restored_from_a_backup(site):
+    """The secondary takes nothing from a primary with an older serial, and the audit says so."""
+    site.start()
+    site.one(state="proven")
+    site.one(state="proven", domain=", ttl: 10m")
+    assert site.secondary.wait_serial(CORP, 3)
+    site.primary.stop()
+    restore(site.primary, site.primary.zones[0], site.text())
+    found, _, r = audit(site, site.primary)
+    assert "serial-backwards" in found and f"the primary ns1.{CORP}" in found["serial-backwards"], r
+    assert "lag" not in found and "servers-differ" not in found, r
+    assert {s["name"]: s["serial"] for s in r.json["domains"][0]["servers"] if s["name"]} == {f"ns1.{CORP}": 1, f"ns2.{CORP}": 3}
+
+
 def test_Z11_zone_edited_by_hand(site):
     site.start(secondary=False)
     site.run()
@@ -198,21 +214,66 @@ def test_Z13_inline_signing(site):
 def test_Z14_resolvers_that_disagree_are_told_apart(site, named):
     """Each resolver by itself: the one that still has the old answer is named, with how long it may keep it."""
     site.start(secondary=False)
-    forward = f"type forward; forward only; forwarders {{ {site.primary.address} port {site.loopback.port}; }};"
-    old, fresh = (
-        named(n, zones=[Zone(".", ROOT_ZONE + f"{CORP}. NS ns.{CORP}.\n")], extra=f'zone "{CORP}" {{ {forward} }};\n')
-        for n in ("old", "fresh")
-    )
+    old, fresh = (resolver(site, named, n) for n in ("old", "fresh"))
     old.query(SRV, "SRV", rd=True)
     site.run()
-    resolvers = ", ".join(f"'{r.address}:{r.port}'" for r in (old, fresh))
+    found, states_of, r = audit(site, old, fresh)
+    assert states_of == {old.address: "stale", fresh.address: "ok"}, r
+    assert old.address in found["negative-cached"], r
+
+
+def audit(site, *resolvers):
+    """What verify finds through these resolvers, and what it says of each of them: (ids, {address: state}, report)."""
     path = site.folder / "audit.yaml"
-    path.write_text(f"discovery: {{ resolvers: [{resolvers}] }}\n")
+    path.write_text(f"discovery: {{ resolvers: [{', '.join(repr(f'{r.address}:{r.port}') for r in resolvers)}] }}\n")
     r = site.kb("verify", "--json", "-c", path, "--domain", CORP)
     d = r.json["domains"][0]
-    stale = [f["text"] for f in d["findings"] if f["id"] == "negative-cached"]
-    assert len(stale) == 1 and old.address in stale[0] and " s" in stale[0], r
-    assert [s["state"] for s in d["servers"] if s["address"].startswith(fresh.address)] == ["ok"], r
+    states_of = {s["address"].rsplit(":", 1)[0]: s["state"] for s in d["servers"] if s["role"] == "resolver"}
+    return {f["id"]: f["text"] for f in d["findings"]}, states_of, r
+
+
+def resolver(site, named, name):
+    forward = f"type forward; forward only; forwarders {{ {site.primary.address} port {site.loopback.port}; }};"
+    root = Zone(".", ROOT_ZONE + f"{CORP}. NS ns.{CORP}.\n")
+    return named(name, zones=[root], extra=f'zone "{CORP}" {{ {forward} }};\n')
+
+
+def test_Z14_resolver_of_several_caches(site, fake_dns):
+    """Caches behind one address that are not of one age: it answers now this, now that."""
+    site.start(secondary=False)
+    site.run()
+    asked = []
+
+    def one_of_two(query, reply):
+        reply.flags = reply.flags & ~dns.flags.AA | dns.flags.RA
+        if query.question[0].rdtype == dns.rdatatype.SRV:
+            asked.append(1)
+            if len(asked) % 2 == 0:
+                reply.answer.clear()
+                reply.authority.append(reply_soa)
+        return reply
+
+    text = site.text(f"_vlmcs._tcp 3600 SRV {ONE}")
+    balanced = fake_dns(CORP, text, on_query=one_of_two)
+    reply_soa = balanced.zone.get_rrset(balanced.origin, dns.rdatatype.SOA)
+    found, states_of, r = audit(site, balanced)
+    assert "resolver-inconsistent" in found and "resolver-stale" not in found, r
+    assert len(asked) >= 3 and states_of[balanced.address] in ("ok", "stale"), r
+
+
+def test_Z15_absence_in_a_cache_is_no_fault(site, named):
+    """Information, with the seconds that are left; a resolver that asks after the publish has the record."""
+    site.start(secondary=False)
+    early = resolver(site, named, "early")
+    early.query(SRV, "SRV", rd=True)
+    site.run()
+    found, states_of, r = audit(site, early)
+    assert states_of == {early.address: "stale"}, r
+    seconds = int(found["negative-cached"].rsplit("up to ", 1)[1].split()[0])
+    assert 0 < seconds <= 60, r
+    early.rndc("flush")
+    found, states_of, r = audit(site, early)
+    assert "negative-cached" not in found and states_of == {early.address: "ok"}, r
 
 
 def test_Z15_negative_answer_in_a_resolver_is_explained(site):

@@ -285,4 +285,48 @@ def test_each_failure_mode_names_tests_that_exist():
         numbers = sorted(int(row[1:]) for row in seen if row[0] == letter)
         assert numbers == list(range(1, len(numbers) + 1)), f"a row of table {letter} is missing"
     counts = {letter: sum(row[0] == letter for row in seen) for letter in "UTZPSOL"}
-    assert counts == {"U": 28, "T": 15, "Z": 18, "P": 12, "S": 16, "O": 18, "L": 8}
+    assert counts == {"U": 28, "T": 15, "Z": 18, "P": 12, "S": 17, "O": 18, "L": 8}
+
+
+# ---- docs/findings.md ----
+
+
+def finding_entries():
+    """id: (severity line, text) of each entry."""
+    with open(os.path.join(ROOT, "docs", "findings.md"), encoding="utf-8") as f:
+        parts = re.split(r"^### (\S+)\n", f.read(), flags=re.M)[1:]
+    assert len(parts[::2]) == len(set(parts[::2])), "an id is there twice"
+    return {name: re.split(r"^## ", text, flags=re.M)[0].strip() for name, text in zip(parts[::2], parts[1::2])}
+
+
+def findings_of_the_program():
+    with open(os.path.join(ROOT, "common", "findings.h"), encoding="utf-8") as f:
+        return {i: s.lower() for i, s in re.findall(r'^\tX\([A-Z_]+, "([^"]+)", ([A-Z]+), \\$', f.read(), re.M)}
+
+
+def test_each_finding_has_its_entry():
+    program, page = findings_of_the_program(), finding_entries()
+    assert len(program) > 50 and set(page) == set(program)
+    for name, text in page.items():
+        severity, commands = text.splitlines()[0].split(" · ")
+        assert severity == program[name], name
+        assert set(commands.split(", ")) <= {"verify", "publish", "withdraw"}, name
+        example = re.findall(r"^    (.+)$", text, re.M)
+        assert len(example) == 1 and re.match(rf"{severity}:? +{name}: .", example[0]), f"{name}: {example}"
+        assert re.search(r"^Do: .", text, re.M), name
+
+
+def test_each_finding_names_tests_that_exist():
+    for name, text in finding_entries().items():
+        tests = re.findall(r"`(\S+)::(\w+)(?:\[([\w-]+)\])?`", text.partition("\nTest: ")[2])
+        assert tests, f"{name} names no test"
+        for file, test, parameter in tests:
+            path = os.path.join(ROOT, "tests", file)
+            assert os.path.exists(path), f"{name}: {file} does not exist"
+            with open(path, encoding="utf-8") as f:
+                source = f.read()
+            used = rf"cmocka_unit_test\w*\(\s*{test}\b" if file.endswith(".c") else rf"^def {test}\("
+            assert re.search(used, source, re.M), f"{name}: {file} has no test {test}"
+            if parameter:  # the row that plants it says what is to be found
+                row = re.search(rf'^    "{parameter}": Fault\(\s*\[([^\]]*)\]', source, re.M)
+                assert row and f'"{name}"' in row.group(1), f"{name}: no row {parameter}"

@@ -101,8 +101,8 @@ def test_healthy_zone_has_no_finding(site, verify, kms_host):
     ]
 
 
-def test_update_in_flight_is_no_finding(site, verify, kms_host):
-    """Z07: with BIND's own notify delay of 5 s the secondary is late, but not too late."""
+def test_Z07_update_in_flight_is_no_finding(site, verify, kms_host):
+    """With BIND's own notify delay of 5 s the secondary is late, but not too late."""
     lines = hosts(kms_host)
     site.start(*lines, notify_delay=5)
     third = kms_host()
@@ -199,8 +199,7 @@ publish: {{ domains: [{CORP}] }}
     }
 
 
-def test_dead_name_server(site, verify, kms_host):
-    """Z08"""
+def test_Z08_dead_name_server(site, verify, kms_host):
     site.start(*hosts(kms_host), secondary=False)
     d = verify(exit=1)
     assert ids(d) == ["server-unreachable"] and f"ns2.{CORP}" in d["findings"][0]["text"]
@@ -213,8 +212,7 @@ def test_lame_name_server(site, verify, kms_host, named):
     assert ids(verify(exit=1)) == ["server-lame"]
 
 
-def test_secondary_stuck_on_an_old_serial(site, verify, kms_host):
-    """Z09"""
+def test_Z09_secondary_stuck_on_an_old_serial(site, verify, kms_host):
     lines = hosts(kms_host)
     site.start(*lines, second=site.text(serial=4294967290))
     d = verify(exit=1)
