@@ -146,7 +146,7 @@ static int run_drain(const struct cli_args *a)
 
 	if (cli_operands(a, &names) > 1)
 		return cli_usage_error(a, "one host at a time");
-	code = session_open(&s, a, false);
+	code = session_open_to_ask(&s, a);
 	if (code != 0)
 		return code;
 	code = session_ask(&s, a, "drain", host_args(a, cli_has(a, "force")), DRAIN_TIMEOUT_MS,
@@ -207,7 +207,7 @@ static int run_resume(const struct cli_args *a)
 
 	if (cli_operands(a, &names) > 1)
 		return cli_usage_error(a, "one host, or none for all");
-	code = session_open(&s, a, false);
+	code = session_open_to_ask(&s, a);
 	if (code != 0)
 		return code;
 	code = session_ask(&s, a, "resume", host_args(a, false), RESUME_TIMEOUT_MS, &result);

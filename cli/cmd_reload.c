@@ -24,8 +24,6 @@ static int run(const struct cli_args *a)
 	int code = session_open(&s, a, true);
 
 	if (code != 0) {
-		if (cli_has(a, "json"))
-			print_json_error("CONFIG", "the configuration cannot be used");
 		(void)fprintf(stderr, "kmsbeacon reload: the daemon was not told; where one runs, "
 				      "its old configuration stays in force\n");
 		return code;

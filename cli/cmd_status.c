@@ -189,7 +189,7 @@ static int run(const struct cli_args *a)
 {
 	struct control_result result;
 	struct session s;
-	int code = session_open(&s, a, true);
+	int code = session_open_to_ask(&s, a);
 
 	if (code != 0)
 		return code;

@@ -45,6 +45,14 @@ static const struct value_list *values_of(const struct cli_args *a, const char *
 	abort();
 }
 
+bool cli_wants_json(const struct cli_args *a)
+{
+	for (size_t i = 0; i < option_count(a->cmd); i++)
+		if (strcmp(a->cmd->options[i].name, "json") == 0)
+			return a->options[i].n > 0;
+	return false;
+}
+
 bool cli_has(const struct cli_args *a, const char *option)
 {
 	return values_of(a, option)->n > 0;

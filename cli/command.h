@@ -59,6 +59,8 @@ const struct cli_command *cli_command_at(size_t i);
 	}
 
 bool cli_has(const struct cli_args *a, const char *option);
+/** Whether the command has --json and it was given. */
+bool cli_wants_json(const struct cli_args *a);
 /** Last value given, or NULL. */
 const char *cli_get(const struct cli_args *a, const char *option);
 /** All values given, in order. */

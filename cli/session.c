@@ -27,10 +27,10 @@ void print_config_messages(const struct config_errors *errs, bool warnings_too)
 		(void)fprintf(stderr, "... and %zu more\n", errs->dropped);
 }
 
-int session_open(struct session *s, const struct cli_args *a, bool optional)
+/** 0, or the exit code of the command. */
+static int load(struct session *s, const struct cli_args *a, bool optional)
 {
 	struct config_errors errs = { 0 };
-	struct err_info info;
 	bool named;
 	int err;
 
@@ -44,9 +44,42 @@ int session_open(struct session *s, const struct cli_args *a, bool optional)
 		err = config_load(s->path, &s->config, &errs);
 		print_config_messages(&errs, false);
 	}
+	if (err != 0 && cli_wants_json(a))
+		print_json_error(err_name(err),
+				 errs.n_errors > 0 ? errs.errors[0].text : err_text(err));
 	config_errors_done(&errs);
-	if (err != 0)
-		return cli_command_of(a)->usage_exit;
+	return err != 0 ? cli_command_of(a)->usage_exit : 0;
+}
+
+static int load_leniently(struct session *s, const struct cli_args *a)
+{
+	struct config_errors errs = { 0 };
+	bool named;
+	int err;
+
+	*s = (struct session){ .path = session_config_path(a, &named) };
+	if (!named && access(s->path, F_OK) != 0)
+		return load(s, a, true);
+	err = config_load_leniently(s->path, &s->config, &errs);
+	if (err == ERR_CONFIG) {
+		(void)fprintf(
+			stderr,
+			"kmsbeacon: %s has errors (kmsbeacon check-config shows them); asking "
+			"the daemon at %s\n",
+			s->path, s->config->node.control.socket);
+		err = 0;
+	} else if (err != 0) {
+		(void)fprintf(stderr, "kmsbeacon: %s\n", err_text(err));
+	}
+	config_errors_done(&errs);
+	return err != 0 ? cli_command_of(a)->usage_exit : 0;
+}
+
+static int start(struct session *s)
+{
+	struct err_info info;
+	int err;
+
 	/* A command's report says it all; its log would say it twice. Who wants the details asks
 	 * for debug. */
 	log_setup(s->config->log.level == LOG_DEBUG ? LOG_DEBUG : LOG_ERROR, s->config->log.format,
@@ -57,6 +90,20 @@ int session_open(struct session *s, const struct cli_args *a, bool optional)
 	(void)fprintf(stderr, "kmsbeacon: %s\n", info.text);
 	config_free(s->config);
 	return CLI_NO;
+}
+
+int session_open(struct session *s, const struct cli_args *a, bool optional)
+{
+	int code = load(s, a, optional);
+
+	return code != 0 ? code : start(s);
+}
+
+int session_open_to_ask(struct session *s, const struct cli_args *a)
+{
+	int code = load_leniently(s, a);
+
+	return code != 0 ? code : start(s);
 }
 
 void session_close(struct session *s)

@@ -22,6 +22,11 @@ struct session {
  * @return 0, or the exit code of the command after everything that is wrong has been printed.
  */
 int session_open(struct session *s, const struct cli_args *a, bool optional);
+/**
+ * For a command that only asks the running daemon: a file with errors, which the daemon would not
+ * take, is no reason not to find its socket. One sentence on stderr then.
+ */
+int session_open_to_ask(struct session *s, const struct cli_args *a);
 void session_close(struct session *s);
 
 /**

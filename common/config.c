@@ -103,7 +103,8 @@ void config_errors_add(struct config_errors *e, const struct config *c, unsigned
 /* ---- reading ---- */
 
 /* Checks and worked-out values. Where the text was no YAML there is nothing to check. */
-static int read_config(struct config *c, const char *text, size_t len, struct sink *sink)
+static int read_config(struct config *c, const char *text, size_t len, struct sink *sink,
+		       bool *ret_whole)
 {
 	struct cfg cfg = { .report = on_report, .ctx = sink };
 	int err = cfg_defaults(&config_schema, c);
@@ -114,35 +115,51 @@ static int read_config(struct config *c, const char *text, size_t len, struct si
 		err = config_resolve(c, &cfg);
 	if (err == 0)
 		config_check(c, &cfg);
+	*ret_whole = err == 0;
 	if (err == 0 && cfg.n_errors > 0)
 		err = ERR_CONFIG;
 	cfg_done(&cfg);
 	return err;
 }
 
-int config_parse(const char *text, size_t len, const char *origin, struct config **ret_config,
+/** As config_parse(); *ret_config is also set where values have errors, which have their default
+ * then. */
+static int parse(const char *text, size_t len, const char *origin, struct config **ret_config,
 		 struct config_errors *errs)
 {
 	struct sink sink = { .origin = origin, .errs = errs };
 	struct config *c = calloc(1, sizeof(*c));
+	bool whole = false;
 	int err = ERR_NOMEM;
 
 	*ret_config = NULL;
 	if (c != NULL) {
 		c->origin = strdup(origin);
 		if (c->origin != NULL)
-			err = read_config(c, text, len, &sink);
+			err = read_config(c, text, len, &sink, &whole);
 	}
 	if (err == ERR_NOMEM)
 		on_report(&sink, false, 0, 0, "", "out of memory");
-	if (err != 0)
-		config_free(c);
-	else
+	if (whole)
 		*ret_config = c;
+	else
+		config_free(c);
 	return err;
 }
 
-int config_load(const char *path, struct config **ret_config, struct config_errors *errs)
+int config_parse(const char *text, size_t len, const char *origin, struct config **ret_config,
+		 struct config_errors *errs)
+{
+	int err = parse(text, len, origin, ret_config, errs);
+
+	if (err == 0)
+		return 0;
+	config_free(*ret_config);
+	*ret_config = NULL;
+	return err;
+}
+
+static int load(const char *path, struct config **ret_config, struct config_errors *errs)
 {
 	struct sink sink = { .origin = path, .errs = errs };
 	char why[CFG_TEXT_MAX];
@@ -154,7 +171,7 @@ int config_load(const char *path, struct config **ret_config, struct config_erro
 		 CONFIG_SIZE_MAX + 1); /* one more tells config_parse() that it is too long */
 	err = file_read(path, &text);
 	if (err == 0 || err == ERR_LIMIT) {
-		err = config_parse((const char *)text.data, text.len, path, ret_config, errs);
+		err = parse((const char *)text.data, text.len, path, ret_config, errs);
 		buf_done(&text);
 		return err;
 	}
@@ -163,6 +180,26 @@ int config_load(const char *path, struct config **ret_config, struct config_erro
 		       err == ERR_PARSE ? "not a regular file" : err_text(err));
 	on_report(&sink, false, 0, 0, "", why);
 	return err == ERR_NOMEM ? err : ERR_CONFIG;
+}
+
+int config_load(const char *path, struct config **ret_config, struct config_errors *errs)
+{
+	int err = load(path, ret_config, errs);
+
+	if (err == 0)
+		return 0;
+	config_free(*ret_config);
+	*ret_config = NULL;
+	return err;
+}
+
+int config_load_leniently(const char *path, struct config **ret_config, struct config_errors *errs)
+{
+	int err = load(path, ret_config, errs);
+
+	if (*ret_config == NULL && err == ERR_CONFIG && config_new_defaults(ret_config) != 0)
+		err = ERR_NOMEM;
+	return err;
 }
 
 int config_new_defaults(struct config **ret_config)

@@ -275,6 +275,11 @@ void config_errors_add(struct config_errors *e, const struct config *c, unsigned
  *         one error in @p errs and *ret_config NULL. A file that cannot be opened is one error too.
  */
 int config_load(const char *path, struct config **ret_config, struct config_errors *errs);
+/**
+ * The same, for who needs little of it: with ERR_CONFIG *ret_config is set too, and what has an
+ * error has its default; a file that cannot be read, or is no YAML, is all defaults.
+ */
+int config_load_leniently(const char *path, struct config **ret_config, struct config_errors *errs);
 /** The same for text; @p origin stands for the file name in messages. */
 int config_parse(const char *text, size_t len, const char *origin, struct config **ret_config,
 		 struct config_errors *errs);

@@ -85,19 +85,28 @@ def test_O04_huge_file(check, text, sentence):
     assert sentence in r.err and len(r.err) < 4000, r.err[:4000]
 
 
-def test_O05_reload_with_an_invalid_file_keeps_the_old_one(lab, kb):
+def test_O05_reload_with_an_invalid_file_keeps_the_old_one(lab):
     d = lab()
     config = d.folder / "kb.yaml"
     good = config.read_text()
-    as_it_was = d.folder / "old.yaml"  # for the command: it needs to find the socket
-    as_it_was.write_text(good)
-    for bad in (good + "nonsense: 1\n", good.replace("mode: lab", "mode: lap"), "\0\0", ""):
+    for bad in (good + "nonsense: 1\n", good.replace("mode: lab", "mode: lap")):
         config.write_text(bad)
         mark = d.mark()
         d.signal(signal.SIGHUP)
         d.wait_log(r"reload\.refused", since=mark)
-        assert kb("status", "--json", "-c", as_it_was).json["service"]["mode"] == "lab"
+        r = d.command("status", "--json")  # the command finds it by the same file
+        assert r.code == 0 and r.json["service"]["mode"] == "lab" and "has errors (kmsbeacon check-config" in r.err, r
+        r = d.command("publish", "--json")
+        assert r.code == 2 and r.json["error"]["code"] == "CONFIG" and ":" in r.json["error"]["text"], r
         socket.create_connection(d.where, timeout=5).close()
+    for bad in ("\0\0", "", "a: [\n"):
+        config.write_text(bad)
+        mark = d.mark()
+        d.signal(signal.SIGHUP)
+        d.wait_log(r"reload\.refused", since=mark)
+        r = d.command("status")  # nothing tells where its socket is
+        assert r.code == 1 and "has errors" in r.err and "/run/kmsbeacon/control.sock" in r.err, r
+    socket.create_connection(d.where, timeout=5).close()
 
 
 def test_O06_algorithm_that_is_not_there(check):
