@@ -59,6 +59,7 @@ struct config_node {
 	 * no FQDN, which is an error only where `local` is published. */
 	char *target;
 	char *state_dir;
+	char *user; /* NULL: stay who we are */
 	struct config_control control;
 };
 

@@ -42,6 +42,10 @@ static const struct cfg_item node_items[] = {
 	  .def = "/var/lib/kmsbeacon",
 	  .doc = "Folder for the state: what was published, the clients that were seen, the "
 		 "lock." },
+	{ "user", CFG_STR, FIELD(config_node, user), .min = 1, .max = 32, .restart = true,
+	  .def_doc = "none", .example = "kmsbeacon",
+	  .doc = "User that the daemon becomes when it is started as root, once its ports and "
+		 "files are open. Key files have to be his, for a reload to read them." },
 	{ "control", CFG_MAP, FIELD(config_node, control), .sub = &control,
 	  .doc = "The control socket." },
 	{ 0 },

@@ -9,6 +9,7 @@
 #include "common/version.h"
 #include "daemon/daemon_priv.h"
 #include "daemon/lock.h"
+#include "daemon/privileges.h"
 #include "kmscore/lab.h"
 #include "kmscore/probe.h"
 #include "publisher/targets.h"
@@ -77,6 +78,7 @@ static void close_rest(struct daemon *d)
 	d->store_open = false;
 	events_free(d->events);
 	d->events = NULL;
+	sd_notify_stop(&d->manager);
 	if (d->signals_open) {
 		uv_close((uv_handle_t *)&d->sigterm, NULL);
 		uv_close((uv_handle_t *)&d->sigint, NULL);
@@ -105,6 +107,7 @@ static void stop(struct daemon *d)
 		return;
 	}
 	d->state = DAEMON_STOPPING;
+	sd_notify_stopping();
 	if (d->service != NULL)
 		kms_service_stop(d->service);
 	if (d->engine_running)
@@ -471,8 +474,11 @@ static int start_control(struct daemon *d, struct err_info *info)
 
 static int start(struct daemon *d, struct err_info *info)
 {
-	int err = lock_take(d->cfg->node.state_dir, &d->lock, info);
+	struct privileges privileges;
+	int err = privileges_find(d->cfg->node.user, &privileges, info);
 
+	if (err == 0)
+		err = lock_take(d->cfg->node.state_dir, &d->lock, info);
 	if (err == 0)
 		err = start_signals(d, info);
 	if (err == 0) {
@@ -487,6 +493,9 @@ static int start(struct daemon *d, struct err_info *info)
 		err = start_control(d, info);
 	if (err == 0)
 		err = start_health(d, info);
+	daemon_allow_files(d->cfg);
+	if (err == 0 && privileges.wanted)
+		err = daemon_give_up_root(d, &privileges, info);
 	if (err == 0)
 		err = start_engine(d, info);
 	if (err == 0)
@@ -515,6 +524,8 @@ int daemon_run(const char *path, struct config *cfg, struct keys *keys)
 				 KMSBEACON_VERSION, path);
 			events_note(d.events, LOG_INFO, "daemon.ready", "kmsbeacon %s runs with %s",
 				    KMSBEACON_VERSION, path);
+			sd_notify_start(&d.manager, &d.env.loop);
+			daemon_tell_ready(&d);
 		} else {
 			log_error(&daemon_log, "daemon.failed", "err=%s text=%s", err_name(err),
 				  info.text);

@@ -12,7 +12,9 @@
 #include "daemon/health.h"
 #include "daemon/keys.h"
 #include "daemon/notify.h"
+#include "daemon/privileges.h"
 #include "daemon/resolv_watch.h"
+#include "daemon/sd_notify.h"
 #include "daemon/state.h"
 #include "kmscore/service.h"
 #include "publisher/engine.h"
@@ -42,10 +44,17 @@ struct daemon {
 	struct control *control;
 	uv_signal_t sigterm, sigint, sighup;
 	bool signals_open;
+	struct sd_notify manager;
 };
 
 extern const struct log_ctx daemon_log;
 
+/** Tell the service manager that the configuration is in force. */
+void daemon_tell_ready(const struct daemon *d);
+/** Become node.user: everything that needs root is open. */
+int daemon_give_up_root(struct daemon *d, const struct privileges *p, struct err_info *info);
+/** See that this many clients can be connected, else say so. */
+void daemon_allow_files(const struct config *cfg);
 /** `limits` of the configuration, for the service. */
 struct kms_limits daemon_limits(const struct config *cfg);
 /** `lab` of the configuration, for the service. */

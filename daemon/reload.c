@@ -128,20 +128,25 @@ int daemon_reload(struct daemon *d, struct config_errors *errs)
 	struct config *cfg = NULL;
 	struct keys keys = { 0 };
 	struct pub_targets *targets = NULL;
-	int err = prepare(d, &cfg, &keys, &targets, errs);
+	int err;
 
+	sd_notify_reloading();
+	err = prepare(d, &cfg, &keys, &targets, errs);
 	log_messages(errs);
 	if (err != 0) {
 		log_error(&daemon_log, "reload.refused", "config=%s text=%s", d->path,
 			  "the old configuration stays in force");
 		events_note(d->events, LOG_ERROR, "reload.refused",
 			    "%s has errors; the old configuration stays in force", d->path);
+		daemon_tell_ready(d);
 		keys_done(&keys);
 		config_free(cfg);
 		return ERR_CONFIG;
 	}
 	apply(d, cfg, &keys, targets);
 	pub_targets_unref(targets);
+	daemon_allow_files(d->cfg);
+	daemon_tell_ready(d);
 	log_info(&daemon_log, "reload.done", "config=%s domains=%zu", d->path,
 		 cfg->publish.n_domains);
 	events_note(d->events, LOG_INFO, "reload.done", "%s was read again", d->path);
