@@ -252,40 +252,78 @@ def test_deps_knows_its_sets(debian):
     assert r.returncode == 2 and r.stderr.startswith("usage: ")
 
 
-# ---- docs/failure-modes.md ----
+# ---- pages whose rows name tests: docs/failure-modes.md, docs/windows-fidelity.md ----
 
 
-def failure_rows():
-    """(id, tests, last cell) of each row of each table."""
-    with open(os.path.join(ROOT, "docs", "failure-modes.md"), encoding="utf-8") as f:
+def page_rows(page):
+    """The cells of each row of each table that has an id such as U07 or W12."""
+    with open(os.path.join(ROOT, "docs", page), encoding="utf-8") as f:
         for line in f:
-            cells = [c.strip() for c in re.split(r"(?<!\\)\|", line)]
-            if len(cells) > 2 and re.fullmatch(r"[A-Z][0-9]{2}", cells[1]):
-                yield cells[1], re.findall(r"`(\S+)::(\w+)`", cells[-2]), cells[-2]
+            cells = [c.strip() for c in re.split(r"(?<!\\)\|", line)][1:-1]
+            if len(cells) > 1 and re.fullmatch(r"[A-Z][0-9]{2}", cells[0]):
+                yield cells
 
 
-def test_each_failure_mode_names_tests_that_exist():
-    texts, seen = {}, []
-    for row, tests, cell in failure_rows():
-        seen.append(row)
-        if cell.startswith("left out: "):
-            continue
-        assert tests, f"{row} names no test"
-        assert any(row in name for _, name in tests), f"no test of {row} carries its id"
-        for file, name in tests:
-            path = os.path.join(ROOT, "tests", file)
-            if path not in texts:
-                assert os.path.exists(path), f"{row}: {file} does not exist"
-                with open(path, encoding="utf-8") as f:
-                    texts[path] = f.read()
-            used = rf"cmocka_unit_test\w*\(\s*{name}\b" if file.endswith(".c") else rf"^def {name}\("
-            assert re.search(used, texts[path], re.M), f"{row}: {file} has no test {name}"
+def named_tests(cells):
+    return re.findall(r"`(\S+)::(\w+)`", cells[-1])
+
+
+def assert_tests_exist(row, tests, texts={}):  # pylint: disable=dangerous-default-value
+    for file, name in tests:
+        path = os.path.join(ROOT, "tests", file)
+        if path not in texts:
+            assert os.path.exists(path), f"{row}: {file} does not exist"
+            with open(path, encoding="utf-8") as f:
+                texts[path] = f.read()
+        used = rf"cmocka_unit_test\w*\(\s*{name}\b" if file.endswith(".c") else rf"^def {name}\("
+        assert re.search(used, texts[path], re.M), f"{row}: {file} has no test {name}"
+
+
+def assert_ids_without_gap(seen):
     assert len(seen) == len(set(seen)), "an id is there twice"
     for letter in sorted({row[0] for row in seen}):
         numbers = sorted(int(row[1:]) for row in seen if row[0] == letter)
         assert numbers == list(range(1, len(numbers) + 1)), f"a row of table {letter} is missing"
+
+
+def test_each_failure_mode_names_tests_that_exist():
+    seen = []
+    for cells in page_rows("failure-modes.md"):
+        row, tests = cells[0], named_tests(cells)
+        seen.append(row)
+        if cells[-1].startswith("left out: "):
+            continue
+        assert tests, f"{row} names no test"
+        assert any(row in name for _, name in tests), f"no test of {row} carries its id"
+        assert_tests_exist(row, tests)
+    assert_ids_without_gap(seen)
     counts = {letter: sum(row[0] == letter for row in seen) for letter in "UTZPSOL"}
     assert counts == {"U": 28, "T": 15, "Z": 18, "P": 12, "S": 17, "O": 18, "L": 8}
+
+
+def test_each_statement_about_windows_names_tests_that_exist():
+    rows = [cells for cells in page_rows("windows-fidelity.md") if cells[0].startswith("W")]
+    with open(os.path.join(ROOT, "docs", "windows-fidelity.md"), encoding="utf-8") as f:
+        page = f.read()
+    listed = page[page.index("## Sources"):]
+    sources = {s for line in listed.splitlines() if line.startswith("| S") for s in re.findall(r"S[0-9]+", line.split("|")[1])}
+    sources |= {f"S{n}" for n in range(16, 22)}  # "S16 - S21"
+    for row, statement, source, done, _ in rows:
+        assert statement and done, row
+        assert re.match(r"(documented|observed|inferred|open)\b", source), f"{row}: how sure is '{source}'?"
+        assert set(re.findall(r"\bS[0-9]+\b", source)) <= sources, f"{row}: a source is not listed"
+    for cells in rows:
+        assert named_tests(cells), f"{cells[0]} names no test"
+        assert_tests_exist(cells[0], named_tests(cells))
+    assert_ids_without_gap([cells[0] for cells in rows])
+    assert len(rows) == 76
+    settings = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.M)
+    with open(os.path.join(ROOT, "configs", "kmsbeacon.yaml"), encoding="utf-8") as f:
+        example = f.read()
+    assert len(settings) == 4
+    for name, default in settings:
+        assert re.search(rf"Default:\s+(# )?{default}\b|Default:.*\n\s+# {default}\b", example), name
+        assert f"  #{name}: " in example, name
 
 
 # ---- docs/findings.md ----
@@ -320,13 +358,10 @@ def test_each_finding_names_tests_that_exist():
     for name, text in finding_entries().items():
         tests = re.findall(r"`(\S+)::(\w+)(?:\[([\w-]+)\])?`", text.partition("\nTest: ")[2])
         assert tests, f"{name} names no test"
-        for file, test, parameter in tests:
-            path = os.path.join(ROOT, "tests", file)
-            assert os.path.exists(path), f"{name}: {file} does not exist"
-            with open(path, encoding="utf-8") as f:
-                source = f.read()
-            used = rf"cmocka_unit_test\w*\(\s*{test}\b" if file.endswith(".c") else rf"^def {test}\("
-            assert re.search(used, source, re.M), f"{name}: {file} has no test {test}"
+        assert_tests_exist(name, [t[:2] for t in tests])
+        for file, _, parameter in tests:
             if parameter:  # the row that plants it says what is to be found
+                with open(os.path.join(ROOT, "tests", file), encoding="utf-8") as f:
+                    source = f.read()
                 row = re.search(rf'^    "{parameter}": Fault\(\s*\[([^\]]*)\]', source, re.M)
                 assert row and f'"{name}"' in row.group(1), f"{name}: no row {parameter}"

@@ -49,7 +49,7 @@ static const struct {
 	  "2001:db8:1::2" },
 };
 
-static void t_s14_rules_of_rfc_6724(void **state)
+static void t_S14_rules_of_rfc_6724(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N(rows); i++) {
@@ -118,7 +118,7 @@ static void t_comparison_is_consistent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(t_s14_rules_of_rfc_6724),
+		cmocka_unit_test(t_S14_rules_of_rfc_6724),
 		cmocka_unit_test(t_server_order_is_kept),
 		cmocka_unit_test(t_comparison_is_consistent),
 	};

@@ -72,6 +72,28 @@ static void t_manual_host_of_three_scopes(void **state)
 	assert_non_null(strstr(info.text, "excel"));
 }
 
+/* "windows" and "office" are words for the ids of the applications. */
+static void t_application_ids(void **state)
+{
+	const struct config_discovery *d =
+		load("discovery:\n"
+		     "  products:\n"
+		     "    - { application: 55C92734-D682-4D71-983E-D6EC3F16059F, manual_host: w }\n"
+		     "    - { application: office, manual_host: o }\n");
+	struct rsv_client c;
+
+	(void)state;
+	assert_int_equal(rsv_client_init(&c, d, "Windows", NULL, NULL), 0);
+	assert_string_equal(c.params.manual_host, "w");
+	assert_string_equal(c.product, "55c92734-d682-4d71-983e-d6ec3f16059f");
+	assert_int_equal(rsv_client_init(&c, d, "0ff1ce16-a989-479d-af46-f275c6370663", NULL, NULL),
+			 0);
+	assert_string_equal(c.params.manual_host, "o");
+	assert_int_equal(rsv_client_init(&c, d, NULL, NULL, NULL), 0);
+	assert_null(c.params.manual_host);
+	assert_string_equal(c.product, "");
+}
+
 static void t_lookup_domain_and_type_of_three_scopes(void **state)
 {
 	static const struct {
@@ -185,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(t_manual_host_of_three_scopes, done),
 		cmocka_unit_test_teardown(t_lookup_domain_and_type_of_three_scopes, done),
+		cmocka_unit_test_teardown(t_application_ids, done),
 		cmocka_unit_test_teardown(t_suffix_order, done),
 		cmocka_unit_test_teardown(t_port_without_host, done),
 		cmocka_unit_test_teardown(t_open_questions_have_defaults, done),

@@ -219,6 +219,62 @@ static void t_no_devolution(void **state)
 	discover_done(&f);
 }
 
+/* A host set by hand beats the lookup domain, as slmgr warns. */
+static void t_manual_beats_lookup_domain(void **state)
+{
+	struct discover_fixture f;
+	struct dns_name domain;
+
+	(void)state;
+	discover_init(&f, discover_corp, N(discover_corp));
+	assert_int_equal(dns_name_parse("corp.example", &domain), 0);
+	f.p.lookup_domain = &domain;
+	f.p.manual_host = "kms2.corp.example";
+	discover_run(&f);
+	assert_string_equal(f.target, "kms2.corp.example:1688");
+	assert_int_equal(f.zone.srv_questions, 0);
+	discover_done(&f);
+}
+
+/* A server that answers the bare name satisfies nslookup, but no client asks for it. */
+static void t_bare_name_is_never_asked(void **state)
+{
+	static const struct auth_row rows[] = {
+		{ "_vlmcs._tcp", DNS_TYPE_SRV, "kms1.corp.example", .port = 1688 },
+		{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.11", .ttl = 60 },
+	};
+	struct discover_fixture f;
+
+	(void)state;
+	for (size_t n = 0; n < 2; n++) {
+		discover_init(&f, rows, N(rows));
+		f.p.n_suffixes = n;
+		discover_run(&f);
+		assert_false(f.selected);
+		assert_int_equal(f.code, n == 0 ? 0x8007007Bu : 0x8007232Bu);
+		assert_int_equal(f.zone.questions, n);
+		discover_done(&f);
+	}
+}
+
+/* .local is asked of the unicast server like any other: no multicast, no exception. */
+static void t_local_is_a_domain_like_others(void **state)
+{
+	static const struct auth_row rows[] = {
+		{ "_vlmcs._tcp.corp.local", DNS_TYPE_SRV, "kms1.corp.local", .port = 1688 },
+		{ "kms1.corp.local", DNS_TYPE_A, "127.0.0.11", .ttl = 60 },
+	};
+	struct discover_fixture f;
+
+	(void)state;
+	discover_init(&f, rows, N(rows));
+	assert_int_equal(dns_name_parse("Corp.Local", &f.suffixes[0]), 0);
+	discover_run(&f);
+	assert_string_equal(f.target, "kms1.corp.local:1688");
+	assert_int_equal(f.zone.questions, 3);
+	discover_done(&f);
+}
+
 /* A port set by hand without a host, where it is meant to count. */
 static void t_lone_port(void **state)
 {
@@ -250,7 +306,7 @@ static void t_activation_type_without_kms(void **state)
 }
 
 /* S14: an address of the other family is tried before the next host. */
-static void t_s14_second_family_before_next_host(void **state)
+static void t_S14_second_family_before_next_host(void **state)
 {
 	static const struct auth_row rows[] = {
 		{ CORP, DNS_TYPE_SRV, "kms1.corp.example", .port = 1688 },
@@ -293,9 +349,12 @@ int main(void)
 		cmocka_unit_test(t_merged_suffixes),
 		cmocka_unit_test(t_last_failure_is_shown),
 		cmocka_unit_test(t_no_devolution),
+		cmocka_unit_test(t_manual_beats_lookup_domain),
+		cmocka_unit_test(t_bare_name_is_never_asked),
+		cmocka_unit_test(t_local_is_a_domain_like_others),
 		cmocka_unit_test(t_lone_port),
 		cmocka_unit_test(t_activation_type_without_kms),
-		cmocka_unit_test(t_s14_second_family_before_next_host),
+		cmocka_unit_test(t_S14_second_family_before_next_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
