@@ -139,7 +139,7 @@ static int run(const struct cli_args *a)
 
 	if (code != 0)
 		return code;
-	code = session_open(&s, a, true);
+	code = session_open_to_ask(&s, a);
 	if (code != 0)
 		return code;
 	code = print_events(a, &s, since_ms);

@@ -6,6 +6,7 @@
 
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/status_text.h"
 #include "cli/table.h"
 
 #define STATUS_TIMEOUT_MS 10000
@@ -13,6 +14,8 @@
 static const struct cli_option options[] = {
 	CLI_OPT_CONFIG,
 	CLI_OPT_JSON,
+	{ 0, "dlv", NULL, false, "the fields of `slmgr /dlv` on a KMS host, in its order" },
+	{ 0, "prometheus", NULL, false, "metrics, for the textfile collector of node_exporter" },
 	CLI_OPT_END,
 };
 
@@ -189,8 +192,11 @@ static int run(const struct cli_args *a)
 {
 	struct control_result result;
 	struct session s;
-	int code = session_open_to_ask(&s, a);
+	int code;
 
+	if (cli_has(a, "json") + cli_has(a, "dlv") + cli_has(a, "prometheus") > 1)
+		return cli_usage_error(a, "one of --json, --dlv and --prometheus");
+	code = session_open_to_ask(&s, a);
 	if (code != 0)
 		return code;
 	code = session_ask(&s, a, "status", NULL, STATUS_TIMEOUT_MS, &result);
@@ -199,6 +205,10 @@ static int run(const struct cli_args *a)
 		return code;
 	if (cli_has(a, "json")) {
 		print_json(json_incref(result.report));
+	} else if (cli_has(a, "dlv")) {
+		status_print_dlv(result.report);
+	} else if (cli_has(a, "prometheus")) {
+		status_print_prometheus(result.report);
 	} else {
 		print_service(result.report);
 		print_hosts(json_object_get(result.report, "hosts"));
@@ -215,7 +225,9 @@ const struct cli_command cmd_status = {
 	.summary = "what the running daemon serves and publishes",
 	.text = "Asks the running daemon over its control socket. Exit code 0: it answered, 1: "
 		"none answers.",
-	.examples = "  kmsbeacon status\n  kmsbeacon status --json",
+	.examples = "  kmsbeacon status\n  kmsbeacon status --dlv\n"
+		    "  kmsbeacon status --prometheus > "
+		    "/var/lib/prometheus/node-exporter/kmsbeacon.prom",
 	.options = options,
 	.run = run,
 	.usage_exit = CLI_USAGE,

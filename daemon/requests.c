@@ -31,6 +31,40 @@ static json_t *status_duplicates(const struct daemon *d)
 	return list;
 }
 
+/* In the order of enum kms_licence. */
+static json_t *status_by_licence(const struct kms_service_status *st)
+{
+	static const char *const names[KMS_LICENCE_COUNT_] = {
+		"unlicensed",        "licensed",     "initial_grace", "expired_or_out_of_tolerance",
+		"non_genuine_grace", "notification", "extended_grace"
+	};
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < KMS_LICENCE_COUNT_; i++)
+		(void)json_object_set_new(o, names[i], json_integer((json_int_t)st->by_licence[i]));
+	return o;
+}
+
+static bool is_local_published(const struct daemon *d)
+{
+	const struct config *c = d->cfg;
+
+	for (size_t i = 0; i < c->publish.n_domains; i++)
+		for (size_t k = 0; k < c->publish.domains[i].n_hosts; k++)
+			if (c->hosts[c->publish.domains[i].hosts[k]].is_local)
+				return true;
+	return false;
+}
+
+static json_t *status_events(const struct daemon *d)
+{
+	uint64_t lost;
+	size_t pending;
+
+	events_counts(d->events, &lost, &pending);
+	return json_pack("{s:I, s:I}", "lost", (json_int_t)lost, "pending", (json_int_t)pending);
+}
+
 static json_t *status_service(struct daemon *d)
 {
 	struct kms_service_status st = { .mode = KMS_MODE_OFF };
@@ -45,13 +79,14 @@ static json_t *status_service(struct daemon *d)
 		addr_format(kms_service_addr(d->service, i), at);
 		(void)json_array_append_new(listen, json_string(at));
 	}
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "mode",
-			 modes[st.mode], "listen", listen, "count", (json_int_t)st.count,
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:I, s:I, s:o}",
+			 "mode", modes[st.mode], "listen", listen, "count", (json_int_t)st.count,
 			 "clients_30d", (json_int_t)st.clients_30d, "requests",
 			 (json_int_t)st.requests, "failed", (json_int_t)st.failed, "connections",
-			 (json_int_t)st.connections, "refused", (json_int_t)st.refused,
-			 "clients_7d", (json_int_t)st.clients_7d, "duplicates",
-			 (json_int_t)st.duplicates, "duplicate_cmids", status_duplicates(d));
+			 (json_int_t)st.connections, "refused", (json_int_t)st.refused, "published",
+			 is_local_published(d), "by_licence", status_by_licence(&st), "clients_7d",
+			 (json_int_t)st.clients_7d, "duplicates", (json_int_t)st.duplicates,
+			 "duplicate_cmids", status_duplicates(d));
 }
 
 static json_t *status_host(const struct daemon *d, const struct config_host *h)
@@ -106,12 +141,12 @@ json_t *daemon_status(struct daemon *d)
 {
 	uint64_t up_ms = clock_mono_ms(d->env.net.clock) - d->started_ms;
 
-	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:[], s:o, s:o}", "version", KMSBEACON_VERSION,
-			 "uptime_s", (json_int_t)(up_ms / 1000), "service", status_service(d),
-			 "hosts", status_hosts(d), "records",
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:[], s:o, s:o, s:o}", "version",
+			 KMSBEACON_VERSION, "uptime_s", (json_int_t)(up_ms / 1000), "service",
+			 status_service(d), "hosts", status_hosts(d), "records",
 			 d->engine != NULL ? pub_report_status(d->engine) : json_array(),
 			 "upstreams", "notify", status_notify(d), "discovery",
-			 discovery_status(d->discovery));
+			 discovery_status(d->discovery), "events", status_events(d));
 }
 
 /* ---- publish, withdraw ---- */
