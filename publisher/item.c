@@ -3,6 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void update_is_over(struct pub_item *it)
+{
+	pub_turn_give(&it->turn);
+	if (it->updating)
+		it->run->n_updating--;
+	it->updating = false;
+}
+
 void pub_item_end(struct pub_item *it)
 {
 	struct pub_run *run = it->run;
@@ -14,13 +22,14 @@ void pub_item_end(struct pub_item *it)
 	if (it->state == IT_PLANNED)
 		run->n_planned--;
 	it->state = IT_DONE;
-	pub_turn_give(&it->turn);
+	update_is_over(it);
 	pub_check_leave(&it->check);
 	if (it->reading)
 		run->n_reading--;
 	it->reading = false;
 	pub_item_finish_result(it);
 	run->n_done++;
+	run->n_unsettled++;
 	pub_run_check(run);
 }
 
@@ -42,6 +51,7 @@ static enum pub_stage stage_of(enum pub_item_state s)
 	case IT_QUEUE:
 	case IT_UPDATE:
 		return PUB_STAGE_UPDATE;
+	case IT_NAMES:
 	case IT_PROOF:
 		return PUB_STAGE_PROOF;
 	case IT_READ:
@@ -92,6 +102,12 @@ void pub_item_stop(struct pub_item *it, int err)
 	case IT_ZONE:
 		pub_zone_cancel(it->zone_op);
 		return;
+	case IT_NAMES:
+		if (it->zone_op != NULL)
+			pub_zone_cancel(it->zone_op);
+		else
+			(void)was_stopped(it);
+		return;
 	case IT_READ:
 	case IT_SIBLING:
 	case IT_UPDATE:
@@ -134,7 +150,7 @@ static void on_proof(struct pub_proof_op *op, struct pub_proof_outcome *o)
 		end_failed(it, PUB_STAGE_PROOF, PUB_BLOCK_NONE, err);
 }
 
-static void start_proof(struct pub_item *it)
+static void prove(struct pub_item *it, const uint32_t *serial)
 {
 	const bool fresh = it->plan.n_changes == 0; /* then what was read still counts */
 	struct pub_proof_params p = { .target = it->target,
@@ -146,6 +162,7 @@ static void start_proof(struct pub_item *it)
 				      .primary_read = fresh ? &it->read : NULL,
 				      .updated_at = it->updated ? &it->result.addr : NULL,
 				      .want_serial = !fresh || !it->from_cache,
+				      .primary_serial = serial,
 				      .turns = &it->run->asking,
 				      .timeout_ms = pub_run_left_ms(it->run, UINT32_MAX) };
 
@@ -157,6 +174,58 @@ static void start_proof(struct pub_item *it)
 	it->state = IT_PROOF;
 	it->proof_op->owner = it;
 	pub_proof_start(it->proof_op, &it->net, &p, on_proof);
+}
+
+static void on_names(struct pub_zone_op *op, const struct pub_zone_outcome *o)
+{
+	struct pub_item *it = op->owner;
+	struct pub_failure f = { .stage = PUB_STAGE_PROOF,
+				 .block = o->block,
+				 .err = o->err,
+				 .hint_rcode = o->hint_rcode,
+				 .tsig = o->tsig };
+
+	it->zone_op = NULL;
+	pub_turn_give(&it->turn);
+	if (was_stopped(it)) {
+		free(op);
+		return;
+	}
+	if (o->zone != NULL) {
+		prove(it, &it->zone->serial);
+	} else {
+		pub_item_fail(it, &f);
+		pub_item_end(it);
+	}
+	free(op); /* and with it o */
+}
+
+static void ask_names(struct pub_turn *t)
+{
+	struct pub_item *it = t->owner;
+	struct pub_zone_params p = { .target = it->target,
+				     .hosts = it->run->hosts,
+				     .total_ms = pub_run_left_ms(it->run, PUB_ZONE_TOTAL_MS),
+				     .known = it->own_zone };
+
+	it->zone_op = calloc(1, sizeof(*it->zone_op));
+	if (it->zone_op == NULL) {
+		end_failed(it, PUB_STAGE_PROOF, PUB_BLOCK_NONE, ERR_NOMEM);
+		return;
+	}
+	it->zone_op->owner = it;
+	pub_zone_start(it->zone_op, &it->net, &p, on_names);
+}
+
+/* A zone of the cache has its name servers: only what was proven is kept. */
+static void start_proof(struct pub_item *it)
+{
+	if (it->zone->ns_known || it->own_zone == NULL) {
+		prove(it, NULL);
+		return;
+	}
+	it->state = IT_NAMES;
+	pub_turn_take(&it->run->asking, &it->turn, ask_names);
 }
 
 /* ---- update ---- */
@@ -184,7 +253,7 @@ static void on_update(struct dns_client *c, const struct dns_outcome *o)
 				 .hint_rcode = o->msg != NULL ? o->msg->rcode : o->hint_rcode,
 				 .tsig = o->tsig };
 
-	pub_turn_give(&it->turn);
+	update_is_over(it);
 	if (was_stopped(it))
 		return;
 	if (addr_is_set(&o->server))
@@ -276,6 +345,8 @@ void pub_item_go(struct pub_item *it)
 		start_proof(it);
 		return;
 	}
+	it->updating = true;
+	it->run->n_updating++;
 	turns = pub_run_updates_at(it->run, &it->zone->primary[0]);
 	if (turns == NULL) {
 		end_failed(it, PUB_STAGE_UPDATE, PUB_BLOCK_NONE, ERR_NOMEM);
@@ -474,10 +545,18 @@ static void on_zone(struct pub_zone_op *op, const struct pub_zone_outcome *o)
 	it->zone_op = NULL;
 	it->own_zone = o->zone;
 	it->zone = o->zone;
+	pub_read_done(&it->read);
+	if (o->has_read)
+		it->read = o->read;
 	if (!was_stopped(it)) {
 		if (o->zone == NULL) {
 			pub_item_fail_zone(it, o);
 			pub_item_end(it);
+		} else if (o->has_read) {
+			it->exists = o->exists;
+			it->result.addr = o->addr;
+			pub_turn_give(&it->turn);
+			use_read(it);
 		} else { /* in the same turn, so that the first wave is soon complete */
 			ask_read(&it->turn);
 		}

@@ -23,6 +23,7 @@ enum pub_item_state {
 	IT_QUEUE,   /* waits for its turn to update at its server */
 	IT_UPDATE,  /* the UPDATE is out */
 	IT_PAUSE,   /* before reading again after a lost race */
+	IT_NAMES,   /* the name servers of the zone, in turn */
 	IT_PROOF,
 	IT_AD, /* it failed; is the zone AD-integrated? */
 	IT_DONE,
@@ -35,9 +36,10 @@ struct pub_item {
 	const struct pub_target *target;
 	struct net net; /* the run's, with the target's source */
 	enum pub_item_state state;
-	bool reading; /* the wave waits for it */
-	bool in_wave; /* its intents are in the transaction that is being written */
-	int stop_err; /* told to end: with this */
+	bool reading;  /* the wave waits for it */
+	bool in_wave;  /* its intents are in the transaction that is being written */
+	bool updating; /* its UPDATE is out, or waits for its turn */
+	int stop_err;  /* told to end: with this */
 	struct pub_turn turn;
 	struct dns_client client;
 	struct pub_zone_op *zone_op;
@@ -76,7 +78,8 @@ struct pub_run {
 	struct pub_targets *targets;
 	struct pub_item *items;
 	size_t n_items;
-	size_t n_reading, n_planned, n_done;
+	size_t n_reading, n_planned, n_updating, n_done;
+	size_t n_unsettled; /* ended since the journal was written */
 	struct pub_turns asking;
 	struct pub_index updating; /* struct pub_turns by address of the primary */
 	struct pub_hosts *hosts;

@@ -235,7 +235,7 @@ static void keep_zone(struct pub_item *it)
 		pub_zone_cache_drop(c, it->target);
 		if (it->from_cache)
 			it->zone = NULL;
-	} else if (it->own_zone != NULL) {
+	} else if (it->own_zone != NULL && it->own_zone->ns_known) {
 		pub_zone_cache_put(c, it->target, it->own_zone, clock_mono_ms(it->run->net->clock));
 		it->own_zone = NULL;
 		it->zone = NULL;

@@ -296,7 +296,7 @@ static void ask_server(struct pub_proof_op *op, struct pub_proof_server *s)
 	s->asked = true;
 	if (!(first && s->has_read))
 		ask(s, &s->srv, &op->p.zone->owner, DNS_TYPE_SRV, on_srv);
-	if (op->want_serial)
+	if (op->want_serial && !(first && s->shown.has_serial))
 		ask(s, &s->soa, &op->p.zone->zone, DNS_TYPE_SOA, on_soa);
 }
 
@@ -394,6 +394,10 @@ static int fill(struct pub_proof_op *op)
 				s->shown.addr = ns->addrs[0];
 		}
 		s->shown.is_ns = true;
+	}
+	if (op->p.primary_serial != NULL) {
+		primary->shown.has_serial = true;
+		primary->shown.serial = *op->p.primary_serial;
 	}
 	if (op->p.primary_read != NULL) {
 		primary->has_read = true;

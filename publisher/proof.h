@@ -35,7 +35,8 @@ struct pub_proof_params {
 	const struct pub_read *primary_read; /* the primary was just read; NULL: ask it */
 	const struct addr *updated_at; /* who took the update is asked first; NULL: nobody did */
 	bool want_serial;
-	struct pub_turns *turns; /* one for each round of questions */
+	const uint32_t *primary_serial; /* it was just read; NULL: ask for it too, where wanted */
+	struct pub_turns *turns;        /* one for each round of questions */
 	uint32_t timeout_ms;
 };
 

@@ -47,11 +47,15 @@ static void maybe_deliver(struct pub_zone_op *z)
 	if (z->out.err == ERR_OK && z->out.block == PUB_BLOCK_NONE) {
 		z->out.zone = z->zone;
 		z->zone = NULL;
+	} else {
+		pub_read_done(&z->out.read);
+		z->out.has_read = false;
 	}
 	z->out.owner = z->walk.owner;
 	z->out.found = z->walk.zone;
 	z->out.mname = z->walk.soa.mname;
-	pub_zone_free(z->zone);
+	if (z->p.known == NULL)
+		pub_zone_free(z->zone);
 	z->zone = NULL;
 	z->done(z, &z->out);
 }
@@ -112,6 +116,7 @@ static void name_server(struct pub_zone_op *z, const struct addr *a)
 
 	if (!addr_is_set(a))
 		return;
+	z->out.addr = *a;
 	addr_format(a, text);
 	(void)snprintf(z->out.server, sizeof(z->out.server), "%s", text);
 }
@@ -308,6 +313,7 @@ static void on_confirm(struct dns_client *c, const struct dns_outcome *o)
 		return;
 	}
 	pub_zone_prefer(z->zone, &o->server);
+	name_server(z, &o->server);
 	rrs = dnsmsg_section(o->msg, DNS_ANSWER, &n);
 	for (size_t i = 0; i < n && o->msg->aa; i++) {
 		if (rrs[i].type != DNS_TYPE_SOA || !dns_name_equal(&rrs[i].owner, &z->zone->zone))
@@ -317,7 +323,6 @@ static void on_confirm(struct dns_client *c, const struct dns_outcome *o)
 	}
 	if (!z->soa_ok) {
 		z->out.stage = PUB_STAGE_CONFIRM;
-		name_server(z, &o->server);
 		block(z, PUB_BLOCK_NOT_AUTH);
 		return;
 	}
@@ -329,19 +334,81 @@ static void on_confirm(struct dns_client *c, const struct dns_outcome *o)
 		ask_ns(z);
 }
 
-static void start_confirm(struct pub_zone_op *z)
+static void ask_soa(struct pub_zone_op *z)
 {
 	struct dns_server servers[PUB_PRIMARY_MAX];
 	size_t n = pub_zone_primary(z->zone, z->p.target, servers);
 
+	ask(z, &z->soa, &z->zone->zone, DNS_TYPE_SOA, servers, n, false, on_confirm);
+}
+
+/* RFC 2308 §3: the primary, which holds the zone, says that there is nothing. */
+static bool confirms(struct pub_zone_op *z, const struct dns_msg *m)
+{
+	size_t n;
+	const struct dns_rr *rrs = dnsmsg_section(m, DNS_AUTHORITY, &n);
+
+	if (!m->aa || m->count[DNS_ANSWER] > 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (rrs[i].type != DNS_TYPE_SOA || rrs[i].rclass != DNS_CLASS_IN ||
+		    !dns_name_equal(&rrs[i].owner, &z->zone->zone))
+			continue;
+		take_soa(z, &rrs[i].data.soa);
+		return true;
+	}
+	return false;
+}
+
+static void on_set(struct dns_client *c, const struct dns_outcome *o)
+{
+	struct pub_zone_op *z = c->owner;
+	int err;
+
+	c->owner = NULL;
+	z->open--;
+	if (z->state == ZS_CLOSING) {
+		maybe_deliver(z);
+		return;
+	}
+	if (o->err != ERR_OK && (o->err != ERR_RCODE_NXDOMAIN || o->msg == NULL)) {
+		keep_failure(z, o);
+		finish(z, o->err);
+		return;
+	}
+	pub_zone_prefer(z->zone, &o->server);
+	name_server(z, &o->server);
+	z->out.exists = o->err == ERR_OK;
+	err = pub_read_answer(o->msg, &z->zone->owner, &z->out.read);
+	z->out.has_read = err == ERR_OK && z->out.read.kind == PUB_READ_SET;
+	if (err != ERR_OK)
+		finish(z, err);
+	else if (confirms(z, o->msg))
+		finish(z, ERR_OK);
+	else
+		ask_soa(z);
+}
+
+static void ask_set(struct pub_zone_op *z)
+{
+	struct dns_server servers[PUB_PRIMARY_MAX];
+	size_t n = pub_zone_primary(z->zone, z->p.target, servers);
+
+	ask(z, &z->soa, &z->zone->owner, DNS_TYPE_SRV, servers, n, false, on_set);
+}
+
+static void start_confirm(struct pub_zone_op *z)
+{
 	z->state = ZS_CONFIRM;
 	z->out.stage = PUB_STAGE_CONFIRM;
 	/* With `server:` the walk's last answer was the primary's own, signed and with AA. */
-	z->soa_ok = z->zone->by_server;
+	z->soa_ok = z->zone->by_server && z->p.known == NULL;
 	if (z->soa_ok)
 		ask_ns(z);
+	else if (z->p.known != NULL)
+		ask_soa(z);
 	else
-		ask(z, &z->soa, &z->zone->zone, DNS_TYPE_SOA, servers, n, false, on_confirm);
+		ask_set(z);
 }
 
 /* ---- the name servers ---- */
@@ -466,6 +533,7 @@ static void start_ns_hosts(struct pub_zone_op *z, const struct dns_msg *m)
 		if (ns->n_addrs == 0)
 			look_up_ns(z, i, dns_name_is_within(&ns->name, &z->zone->zone));
 	}
+	z->zone->ns_known = true;
 	z->ns_ok = true; /* only now: an answer at hand must not end the loop */
 	if (z->state == ZS_CONFIRM)
 		confirmed(z);
@@ -564,6 +632,11 @@ void pub_zone_start(struct pub_zone_op *z, struct net *net, const struct pub_zon
 	z->open = 1;
 	(void)uv_timer_start(&z->timer, on_deadline,
 			     p->total_ms != 0 ? p->total_ms : PUB_ZONE_TOTAL_MS, 0);
+	if (p->known != NULL) {
+		z->zone = p->known;
+		start_confirm(z);
+		return;
+	}
 	z->zone = calloc(1, sizeof(*z->zone));
 	if (z->zone == NULL) {
 		finish(z, ERR_NOMEM);

@@ -2,8 +2,13 @@
  * Where the record of a domain lives: zone, primary, authoritative servers (design §5).
  *
  * Without `server:` the walk asks the resolvers, unsigned, beginning at the owner name itself, and
- * a signed SOA query that must come back with AA confirms it at the primary (MNAME). With `server:`
- * the walk asks those servers, signed, and they are the primary. A CNAME at the owner is followed.
+ * a signed answer with AA confirms it at the primary (MNAME). With `server:` the walk asks those
+ * servers, signed, and they are the primary. A CNAME at the owner is followed.
+ *
+ * The confirming question is the one for the set, because the answer that there is none names the
+ * zone too (RFC 2308 §3), and so one question does for two. Any other answer is followed by the
+ * question for the SOA. The name servers come with that one; where it was not needed they are
+ * learned when the proof needs them (`known`), together with the serial of that time.
  */
 #ifndef KMSBEACON_PUBLISHER_ZONE_H
 #define KMSBEACON_PUBLISHER_ZONE_H
@@ -12,6 +17,7 @@
 #include "publisher/ad.h"
 #include "publisher/explain.h"
 #include "publisher/hosts.h"
+#include "publisher/read.h"
 #include "publisher/target.h"
 #include "publisher/walk.h"
 
@@ -37,6 +43,7 @@ struct pub_zone {
 	struct addr primary[PUB_PRIMARY_MAX];
 	size_t n_primary;
 	bool by_server; /* the primary is what the configuration says */
+	bool ns_known;
 	struct pub_ns *ns;
 	size_t n_ns;
 };
@@ -55,12 +62,19 @@ struct pub_zone_params {
 	const struct pub_target *target; /* borrowed until done, as the hosts */
 	struct pub_hosts *hosts;
 	uint32_t total_ms; /* 0: PUB_ZONE_TOTAL_MS */
+	/** A zone found before: ask its primary for the serial and the name servers, and fill them
+	 * in. NULL: find the zone. Borrowed until done. */
+	struct pub_zone *known;
 };
 #define PUB_ZONE_TOTAL_MS 20000
 
 /** How it ended; borrowed during done(), but for the zone. */
 struct pub_zone_outcome {
-	struct pub_zone *zone; /* the receiver's to free; NULL: see below */
+	struct pub_zone *zone; /* the receiver's to free; NULL: see below. Or `known` */
+	bool has_read;         /* the set came with the confirmation: */
+	bool exists;           /* NOERROR */
+	struct pub_read read;  /* the receiver's to free, where has_read */
+	struct addr addr;      /* who answered last */
 	int err;               /* ERR_CANCELED, or as in pub_failure */
 	enum pub_stage stage;
 	enum pub_block block;
@@ -81,7 +95,7 @@ enum pub_zone_state {
 	ZS_SERVERS, /* addresses of `server:` */
 	ZS_WALK,    /* one SOA question after the other */
 	ZS_MNAME,   /* addresses of the primary */
-	ZS_CONFIRM, /* SOA, NS and the addresses of the name servers */
+	ZS_CONFIRM, /* SRV, or SOA, NS and the addresses of the name servers */
 	ZS_CLOSING,
 	ZS_DONE,
 };

@@ -323,6 +323,48 @@ static void t_U19_lost_answer(void **state)
 	pub_site_done(&s);
 }
 
+/* The primary tells in one answer that it has the zone and that it has no record; then the proof,
+ * and one question for the serial and the name servers. */
+static void t_first_publish_asks_nothing_twice(void **state)
+{
+	struct pub_site s;
+	struct pub_site_run run;
+
+	(void)state;
+	pub_site_init(&s);
+	pub_site_configure(&s, D0);
+	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
+	pub_site_expect(&run, PUB_PROVEN);
+	assert_int_equal(s.servers[SITE_RESOLVER].soa, 1);
+	assert_int_equal(s.servers[SITE_PRIMARY].srv, 2);
+	assert_int_equal(s.servers[SITE_PRIMARY].soa, 1);
+	assert_int_equal(s.servers[SITE_SECONDARY].srv, 1);
+	assert_int_equal(s.servers[SITE_SECONDARY].soa, 1);
+	assert_string_equal(run.results[0].proof, "ns1:ok ns2:ok");
+	assert_int_equal(run.results[0].n_serials, 2);
+	pub_site_done(&s);
+}
+
+/* A dry run proves nothing, so it has not learned who is to be asked for a proof. */
+static void t_dry_run_leaves_no_zone_without_its_servers(void **state)
+{
+	const struct pub_request dry = { .mode = PUB_PUBLISH, .dry_run = true };
+	struct pub_zone_cache *zones = pub_zone_cache_new();
+	struct pub_site s;
+	struct pub_site_run run;
+
+	(void)state;
+	pub_site_init(&s);
+	pub_site_configure(&s, D0);
+	pub_site_run(&s, &run, &dry, zones, NULL);
+	pub_site_expect(&run, PUB_PLANNED);
+	pub_site_run(&s, &run, &pub_site_refresh, zones, NULL);
+	pub_site_expect(&run, PUB_PROVEN);
+	assert_string_equal(run.results[0].proof, "ns1:ok ns2:ok");
+	pub_site_done(&s);
+	pub_zone_cache_free(zones);
+}
+
 static void t_P09_dry_run_writes_nothing(void **state)
 {
 	const struct pub_request rq = { .mode = PUB_PUBLISH, .dry_run = true };
@@ -536,6 +578,8 @@ int main(void)
 		cmocka_unit_test(t_U02_noerror_without_effect),
 		cmocka_unit_test(t_U04_limited_ttl_is_no_loop),
 		cmocka_unit_test(t_U19_lost_answer),
+		cmocka_unit_test(t_first_publish_asks_nothing_twice),
+		cmocka_unit_test(t_dry_run_leaves_no_zone_without_its_servers),
 		cmocka_unit_test(t_P09_dry_run_writes_nothing),
 		cmocka_unit_test(t_alias_is_followed),
 		cmocka_unit_test(t_U01_cname_at_the_name),

@@ -71,12 +71,52 @@ struct fixture {
 	struct test_net t;
 	struct fake_dns *resolver, *primary;
 	const struct extra *extra;
-	unsigned ns_questions, address_questions;
+	unsigned soa_questions, ns_questions, address_questions;
+	const struct set_answer *set; /* NULL: nothing at all */
+	struct pub_zone *known;
 	struct pub_hosts *hosts;
 	bool done, closed;
 	int err;
 	struct pub_zone *zone;
+	bool has_read, exists;
+	struct pub_read read;
 };
+
+/** What the primary says about the set, when it is asked for the first time. */
+struct set_answer {
+	const char *name;
+	bool not_aa;
+	unsigned rcode;
+	const char *soa; /* owner, in the authority section */
+	const char *srv, *cname;
+	bool confirms; /* the SOA need not be asked for */
+	bool is_read;  /* the set need not be asked for again */
+};
+
+static const struct set_answer sets[] = {
+	{ .name = "no such name",
+	  .rcode = DNS_RCODE_NXDOMAIN,
+	  .soa = ZONE,
+	  .confirms = true,
+	  .is_read = true },
+	{ .name = "no such set", .soa = "D0.TEST", .confirms = true, .is_read = true },
+	{ .name = "nobody's word", .not_aa = true, .soa = ZONE },
+	{ .name = "no such set, without SOA", .is_read = true },
+	{ .name = "the SOA of the zone above", .soa = "test", .is_read = true },
+	{ .name = "the SOA of a zone below", .soa = "_tcp." ZONE, .is_read = true },
+	{ .name = "a set", .soa = ZONE, .srv = "kms1." ZONE, .is_read = true },
+	{ .name = "an alias", .soa = ZONE, .cname = "elsewhere.test" },
+};
+
+static void add_set(struct fake_reply *r, const struct set_answer *a)
+{
+	if (a->srv != NULL)
+		fake_reply_srv(r, DNS_ANSWER, "_vlmcs._tcp." ZONE, 60, 0, 0, 1688, a->srv);
+	if (a->cname != NULL)
+		fake_reply_cname(r, DNS_ANSWER, "_vlmcs._tcp." ZONE, 60, a->cname);
+	if (a->soa != NULL)
+		fake_reply_soa(r, DNS_AUTHORITY, a->soa, 60, "ns1." ZONE, 6, 77);
+}
 
 static void add_extra(struct fake_reply *r, const struct extra *x)
 {
@@ -105,8 +145,15 @@ static void serve(struct fake_dns *f, const struct fake_dns_request *rq, void *c
 
 	assert_non_null(rq->msg);
 	dns_name_format(&rq->msg->qname, name);
+	if (rq->msg->qtype == DNS_TYPE_SRV && x->set != NULL) {
+		fake_reply_begin(&r, rq, x->set->rcode, x->set->not_aa ? 0 : FAKE_AA);
+		add_set(&r, x->set);
+		fake_dns_send_reply(&rq->from, &r);
+		return;
+	}
 	fake_reply_begin(&r, rq, 0, primary ? FAKE_AA : FAKE_RA);
 	if (rq->msg->qtype == DNS_TYPE_SOA) {
+		x->soa_questions += primary;
 		fake_reply_soa(&r, primary ? DNS_ANSWER : DNS_AUTHORITY, ZONE, 60, "ns1." ZONE, 7,
 			       60);
 		if (primary)
@@ -148,6 +195,7 @@ static void on_closed(void *ctx)
 static void end(struct fixture *f)
 {
 	pub_zone_free(f->zone);
+	pub_read_done(&f->read);
 	pub_hosts_close(f->hosts, on_closed, f);
 	if (!f->closed)
 		test_net_run_until(&f->t, &f->closed);
@@ -163,14 +211,19 @@ static void on_zone(struct pub_zone_op *op, const struct pub_zone_outcome *o)
 	f->done = true;
 	f->err = o->err;
 	f->zone = o->zone;
+	f->has_read = o->has_read;
+	f->exists = o->exists;
+	pub_read_done(&f->read);
+	f->read = o->read;
 }
 
 static void learn(struct fixture *f)
 {
 	struct pub_target target = { .view = "", .key_handle = "" };
-	struct pub_zone_params p = { .target = &target, .hosts = f->hosts };
+	struct pub_zone_params p = { .target = &target, .hosts = f->hosts, .known = f->known };
 	struct pub_zone_op op = { .owner = f };
 
+	f->done = false;
 	assert_int_equal(dns_name_parse(ZONE, &target.domain), 0);
 	pub_zone_start(&op, &f->t.net, &p, on_zone);
 	test_net_run_until(&f->t, &f->done);
@@ -206,10 +259,57 @@ static void t_name_servers_come_with_the_soa(void **state)
 	}
 }
 
+/* One question for two: what the answer about the set does for the zone. */
+static void t_the_set_confirms_the_zone(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		const struct set_answer *a = &sets[i];
+
+		begin(&f, &cases[0]);
+		f.set = a;
+		learn(&f);
+		if (f.soa_questions != !a->confirms || f.has_read != a->is_read ||
+		    f.zone->ns_known == a->confirms)
+			fail_msg("%s: the SOA was asked for %u times, read: %d", a->name,
+				 f.soa_questions, f.has_read);
+		assert_int_equal(f.zone->serial, a->confirms ? 6 : 7);
+		if (f.has_read)
+			assert_int_equal(f.exists, a->rcode == 0);
+		assert_int_equal(f.read.n_seen, a->srv != NULL);
+		assert_int_equal(f.zone->n_ns, a->confirms ? 0 : 2);
+		end(&f);
+	}
+}
+
+static void t_name_servers_and_serial_of_a_known_zone(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, &cases[0]);
+	f.set = &sets[0];
+	learn(&f);
+	f.known = f.zone;
+	learn(&f);
+	assert_ptr_equal(f.zone, f.known);
+	assert_int_equal(f.soa_questions, 1);
+	assert_int_equal(f.ns_questions, 0);
+	assert_true(f.zone->ns_known);
+	assert_int_equal(f.zone->n_ns, 2);
+	assert_int_equal(f.zone->serial, 7);
+	assert_false(f.has_read);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_name_servers_come_with_the_soa),
+		cmocka_unit_test(t_the_set_confirms_the_zone),
+		cmocka_unit_test(t_name_servers_and_serial_of_a_known_zone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
