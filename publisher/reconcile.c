@@ -118,19 +118,45 @@ static void on_settled(struct pub_sync *s, int err)
 	close_run(run);
 }
 
+static bool has_outcomes(const struct pub_run *run)
+{
+	return run->p.journal != NULL && !run->p.request.dry_run &&
+	       pub_journal_is_dirty(run->p.journal);
+}
+
 static void settle(struct pub_run *run)
 {
-	struct pub_journal *j = run->p.journal;
-
 	run->state = RUN_SETTLING;
 	run->sync.owner = run;
-	if (j == NULL || run->p.request.dry_run || !pub_journal_is_dirty(j)) {
+	if (!has_outcomes(run)) {
 		close_run(run);
 		return;
 	}
 	run->busy = true;
-	if (pub_journal_sync(j, &run->sync, on_settled) != ERR_OK)
+	if (pub_journal_sync(run->p.journal, &run->sync, on_settled) != ERR_OK)
 		on_settled(&run->sync, ERR_NOMEM);
+}
+
+/* A failure is no matter here: what is not written goes with the next write, which tells. */
+static void on_outcomes(struct pub_sync *s, int err)
+{
+	struct pub_run *run = s->owner;
+
+	(void)err;
+	run->busy = false;
+	pub_run_check(run);
+}
+
+/* While the last updates are out, so that the end has little to wait for. */
+static void write_outcomes(struct pub_run *run)
+{
+	run->n_unsettled = 0;
+	if (!has_outcomes(run))
+		return;
+	run->busy = true;
+	run->sync.owner = run;
+	if (pub_journal_sync(run->p.journal, &run->sync, on_outcomes) != ERR_OK)
+		run->busy = false;
 }
 
 /* Without a journal nothing may be deleted, because a crash would leave what we no longer know. */
@@ -203,6 +229,7 @@ static void start_wave(struct pub_run *run)
 		return;
 	}
 	run->busy = true;
+	run->n_unsettled = 0;
 	run->sync.owner = run;
 	if (pub_journal_sync(run->p.journal, &run->sync, on_intents) != ERR_OK)
 		on_intents(&run->sync, ERR_NOMEM);
@@ -217,15 +244,23 @@ static void on_wave(uv_timer_t *t)
 		start_wave(run);
 }
 
+/* Servers have little left to do, and enough is planned to be worth a transaction. */
+static bool updates_run_dry(const struct pub_run *run)
+{
+	return run->n_updating < PUB_UPDATES_PER_SERVER && run->n_planned >= PUB_WAVE_LEAST;
+}
+
 void pub_run_check(struct pub_run *run)
 {
 	if (run->state != RUN_WORKING || run->busy)
 		return;
 	if (run->n_done == run->n_items)
 		settle(run);
+	else if (run->n_planned == 0 && run->n_reading == 0 && run->n_unsettled >= PUB_WAVE_SIZE)
+		write_outcomes(run);
 	else if (run->n_planned == 0)
 		return;
-	else if (run->n_reading == 0 || run->n_planned >= PUB_WAVE_SIZE)
+	else if (run->n_reading == 0 || run->n_planned >= PUB_WAVE_SIZE || updates_run_dry(run))
 		start_wave(run);
 	else if (!uv_is_active((uv_handle_t *)&run->r->wave)) /* a dead server holds nobody up */
 		(void)uv_timer_start(&run->r->wave, on_wave, PUB_WAVE_WAIT_MS, 0);

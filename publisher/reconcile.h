@@ -2,11 +2,11 @@
  * Make DNS as the targets say, or withdraw it, and prove the result: one operation over many
  * targets (design §5).
  *
- * Targets go in waves: PUB_WAVE_SIZE of them, or all that are left, are read and planned, one
- * journal transaction writes what is intended, updates go out with at most PUB_UPDATES_PER_SERVER
- * in flight at one server while the next wave is read, and every authoritative server is asked
- * until each shows the result or the time is over. Each target fails for itself. An UPDATE holds
- * exact-RDATA deletes and adds only.
+ * Targets go in waves: PUB_WAVE_SIZE of them, all that are left, or PUB_WAVE_LEAST where servers
+ * would have nothing to do meanwhile, are read and planned, one journal transaction writes what is
+ * intended, updates go out with at most PUB_UPDATES_PER_SERVER in flight at one server while the
+ * next wave is read, and every authoritative server is asked until each shows the result or the
+ * time is over. Each target fails for itself. An UPDATE holds exact-RDATA deletes and adds only.
  *
  * Events: 12294 (published, withdrawn) and 12293 (failed) are logged here, once for each target.
  *
@@ -26,6 +26,7 @@
 
 #define PUB_UPDATES_PER_SERVER 32  /* named drops above its update-quota of 100 */
 #define PUB_WAVE_SIZE          128 /* planned targets that wait for no others */
+#define PUB_WAVE_LEAST         32  /* likewise, while few updates are out */
 #define PUB_WAVE_WAIT_MS       200 /* a planned target waits so long for others to join it */
 #define PUB_ACTIVE_MAX         128 /* targets that ask something at the same time */
 #define PUB_TIMEOUT_MS         60000
