@@ -16,11 +16,15 @@
 #define STORE_BUSY_MS  5000       /* how long another process may hold the file */
 #define STORE_PATH_MAX 4096
 #define STORE_MOVE_MAX 100 /* names tried for a damaged file */
+#define STORE_KEPT_MAX 8   /* prepared statements */
 
 struct store_db {
 	sqlite3 *h;
 	bool in_job;
 	int broken; /* the error with which SQLite itself ended the transaction; 0: none */
+	/** Statements prepared before: a job repeats few of them many times. */
+	sqlite3_stmt *kept[STORE_KEPT_MAX];
+	size_t next_kept; /* who gives way to a new one */
 };
 
 struct store_row {
@@ -144,11 +148,57 @@ static int run_rows(sqlite3 *h, sqlite3_stmt *stmt, store_row_fn *row, void *ctx
 	return map_error(h, rc);
 }
 
+static int prepare(struct store_db *db, const char *sql, sqlite3_stmt **ret)
+{
+	sqlite3_stmt **place;
+	const char *tail = "";
+	int err;
+
+	for (size_t i = 0; i < STORE_KEPT_MAX; i++) {
+		sqlite3_stmt *s = db->kept[i];
+
+		/* one that is busy belongs to a row() that runs the same again */
+		if (s != NULL && !sqlite3_stmt_busy(s) && strcmp(sqlite3_sql(s), sql) == 0) {
+			*ret = s;
+			return 0;
+		}
+	}
+	err = map_error(db->h, sqlite3_prepare_v2(db->h, sql, -1, ret, &tail));
+	if (err == 0 && (*ret == NULL || *tail != '\0'))
+		err = ERR_INTERNAL; /* one statement, no more */
+	place = &db->kept[db->next_kept];
+	if (err != 0 || (*place != NULL && sqlite3_stmt_busy(*place)))
+		return err;
+	(void)sqlite3_finalize(*place);
+	*place = *ret;
+	db->next_kept = (db->next_kept + 1) % STORE_KEPT_MAX;
+	return 0;
+}
+
+static void release(struct store_db *db, sqlite3_stmt *stmt)
+{
+	for (size_t i = 0; i < STORE_KEPT_MAX; i++) {
+		if (stmt != NULL && db->kept[i] == stmt) {
+			(void)sqlite3_reset(stmt);
+			(void)sqlite3_clear_bindings(stmt); /* they were borrowed */
+			return;
+		}
+	}
+	(void)sqlite3_finalize(stmt);
+}
+
+static void close_db(struct store_db *db)
+{
+	for (size_t i = 0; i < STORE_KEPT_MAX; i++)
+		(void)sqlite3_finalize(db->kept[i]);
+	(void)sqlite3_close(db->h);
+	*db = (struct store_db){ 0 };
+}
+
 int store_exec(struct store_db *db, const char *sql, store_row_fn *row, void *ctx, const char *args,
 	       ...)
 {
 	sqlite3_stmt *stmt = NULL;
-	const char *tail = "";
 	va_list ap;
 	int err;
 
@@ -156,9 +206,7 @@ int store_exec(struct store_db *db, const char *sql, store_row_fn *row, void *ct
 	 * statement by statement: refuse it. */
 	if (db->broken != 0)
 		return db->broken;
-	err = map_error(db->h, sqlite3_prepare_v2(db->h, sql, -1, &stmt, &tail));
-	if (err == 0 && (stmt == NULL || *tail != '\0'))
-		err = ERR_INTERNAL; /* one statement, no more */
+	err = prepare(db, sql, &stmt);
 	if (err == 0) {
 		va_start(ap, args);
 		err = map_error(db->h, bind_args(stmt, args, &ap));
@@ -166,7 +214,7 @@ int store_exec(struct store_db *db, const char *sql, store_row_fn *row, void *ct
 	}
 	if (err == 0)
 		err = run_rows(db->h, stmt, row, ctx);
-	(void)sqlite3_finalize(stmt);
+	release(db, stmt);
 	if (db->in_job && sqlite3_get_autocommit(db->h) != 0)
 		db->broken = err != 0 ? err : ERR_INTERNAL;
 	return err;
@@ -349,8 +397,7 @@ static int open_db(struct store_db *db, const char *path, const struct store_sch
 		return 0;
 fail:
 	explain(info, err, path, db->h);
-	(void)sqlite3_close(db->h);
-	db->h = NULL;
+	close_db(db);
 	return err;
 }
 
@@ -502,7 +549,7 @@ int store_new(const char *path, const struct store_schema *const *schemas, size_
 	if (err != 0) {
 		(void)err_set(info, err, "cannot start the thread of the state file: %s",
 			      err_text(err));
-		(void)sqlite3_close(s->db.h);
+		close_db(&s->db);
 		goto fail;
 	}
 	*ret = s;
@@ -527,7 +574,7 @@ int store_read(const char *path, int (*run)(void *ctx, struct store_db *db), voi
 		err = exec_script(db.h, "BEGIN");
 	if (err == 0)
 		err = run(ctx, &db);
-	(void)sqlite3_close(db.h); /* ends the transaction */
+	close_db(&db); /* ends the transaction */
 	return err;
 }
 
@@ -592,7 +639,7 @@ void store_free(struct store *s)
 	(void)pthread_mutex_unlock(&s->lock);
 	(void)pthread_join(s->thread, NULL);
 	store_dispatch(s);
-	(void)sqlite3_close(s->db.h);
+	close_db(&s->db);
 	(void)pthread_mutex_destroy(&s->lock);
 	(void)pthread_cond_destroy(&s->work);
 	(void)pthread_cond_destroy(&s->idle);
