@@ -43,6 +43,7 @@ struct rsv_cached_host {
 struct rsv_cache {
 	bool enabled;
 	bool dirty; /* differs from the file: the owner saves */
+	bool newer; /* the file is one of a newer kmsbeacon, so it is not replaced */
 	char product[RSV_PRODUCT_MAX];
 	struct rsv_cached_host entry[RSV_CACHE_HOSTS];
 	size_t n;
@@ -53,7 +54,8 @@ void rsv_cache_init(struct rsv_cache *c);
 /**
  * Read @p path. No such file: 0, and the cache is as after init. A file that cannot be read or is
  * damaged: an error with a sentence in @p info, and the cache is as after init - usable, so the
- * caller reports and goes on; the next save replaces the file.
+ * caller reports and goes on; the next save replaces the file. But one that a newer kmsbeacon wrote
+ * (ERR_STORE_VERSION) stays as it is: saving does nothing then.
  */
 int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info);
 /** Write if dirty. 0, or an error with a sentence in @p info; the old file is then untouched. */

@@ -51,6 +51,14 @@ static bool host_from_json(json_t *o, struct rsv_cached_host *ret)
 	return clock_parse_rfc3339(when, &ret->when_ms) == 0 && source_parse(source, &ret->source);
 }
 
+/* A later version of this format: whatever else it holds, it is no damage. */
+static bool is_newer(const json_t *root)
+{
+	const json_t *version = json_object_get(root, "version");
+
+	return json_is_integer(version) && json_integer_value(version) > CACHE_VERSION;
+}
+
 static bool cache_from_json(json_t *root, struct rsv_cache *c)
 {
 	json_t *host = NULL, *products = NULL;
@@ -94,11 +102,18 @@ int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info)
 	}
 	if (err == 0) {
 		root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
-		if (root == NULL || !cache_from_json(root, &read))
+		if (is_newer(root))
+			err = ERR_STORE_VERSION;
+		else if (root == NULL || !cache_from_json(root, &read))
 			err = ERR_PARSE;
 	}
 	if (err == 0)
 		*c = read;
+	else if (err == ERR_STORE_VERSION)
+		err_set(info, err,
+			"%s: written by a newer kmsbeacon; it is left as it is, and the host found "
+			"is not remembered",
+			path);
 	else if (err == ERR_PARSE || err == ERR_LIMIT)
 		err_set(info, err,
 			"%s: not a cache file of kmsbeacon, ignored; the next host found "
@@ -106,6 +121,7 @@ int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info)
 			path);
 	else
 		err_set(info, err, "%s: %s; going on without the cached host", path, err_text(err));
+	c->newer = err == ERR_STORE_VERSION;
 out:
 	json_decref(root);
 	buf_done(&text);
@@ -153,7 +169,7 @@ int rsv_cache_save(struct rsv_cache *c, const char *path, struct err_info *info)
 	char *text = NULL;
 	int err = ERR_NOMEM;
 
-	if (!c->dirty)
+	if (!c->dirty || c->newer)
 		return 0;
 	root = cache_to_json(c);
 	if (root != NULL)

@@ -243,15 +243,21 @@ def test_S10_remembered_host_of_a_lower_tier(zone, watch, kms_host):
     assert cache["caching"] is False and cache["host"] is None
 
 
-@pytest.mark.parametrize("text", ["{broken", '{"version": 99, "caching": true}'])
-def test_cache_file_that_cannot_be_read(zone, watch, kms_host, tmp_path, text):
+@pytest.mark.parametrize("text, replaced", [("{broken", True), ('{"version": 99, "caching": true}', False)])
+def test_cache_file_that_cannot_be_read(zone, watch, kms_host, tmp_path, text, replaced):
+    """Said, and carried on; what a newer version wrote stays."""
     one = kms_host()
     cache = tmp_path / "watch" / "state" / "discovery" / f"modern.{CORP}.json"
     cache.parent.mkdir(parents=True)
     cache.write_text(text)
     d = watch(zone([srv(one), f"kms1 A {one.address}"]))
     assert str(cache) in d.wait_log(r"discovery\.cache .*").group(0)
-    wait_until("it is replaced", lambda: json.loads(cache.read_text())["host"]["name"] == f"kms1.{CORP}" if cache.read_text() != text else False)
+    wait_until("it is remembered", lambda: (d.seen()[0]["cached"] or {}).get("target") == f"kms1.{CORP}")
+    if replaced:
+        wait_until("a good file", lambda: cache.read_text() != text)
+        assert json.loads(cache.read_text())["host"]["name"] == f"kms1.{CORP}"
+    d.stop()
+    assert replaced or cache.read_text() == text
 
 
 def test_cache_file_that_cannot_be_written(zone, watch, kms_host, tmp_path):

@@ -178,7 +178,7 @@ static void t_damaged_files(void **state)
 		"",
 		"{",
 		"[]",
-		"{\"version\": 2, \"caching\": true}",
+		"{\"version\": 0, \"caching\": true}",
 		"{\"version\": 1}",
 		"{\"version\": 1, \"caching\": true, \"caching\": false}",
 		"{\"version\": 1, \"caching\": true, \"host\": {}}",
@@ -215,6 +215,30 @@ static void t_damaged_files(void **state)
 	assert_non_null(rsv_cache_get(&c));
 }
 
+/* What a newer program wrote is neither understood nor lost. */
+static void t_file_of_a_newer_version(void **state)
+{
+	static const char newer[] = "{\"version\": 2, \"caching\": \"sometimes\"}";
+	struct rsv_cached_host h = host("kms1.corp.example", 1688, NULL);
+	char text[sizeof(newer)] = "";
+	struct rsv_cache c;
+	struct err_info info;
+	FILE *f;
+
+	(void)state;
+	write_file(newer);
+	assert_int_equal(rsv_cache_load(&c, path, &info), ERR_STORE_VERSION);
+	assert_non_null(strstr(info.text, path));
+	rsv_cache_put(&c, &h);
+	assert_non_null(rsv_cache_get(&c)); /* in memory */
+	assert_int_equal(rsv_cache_save(&c, path, &info), 0);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	(void)fclose(f);
+	assert_string_equal(text, newer);
+}
+
 static void t_files_that_cannot_be_used(void **state)
 {
 	struct rsv_cached_host h = host("kms1.corp.example", 1688, NULL);
@@ -241,6 +265,7 @@ int main(void)
 		cmocka_unit_test(t_each_product_has_its_host),
 		cmocka_unit_test(t_oldest_product_is_forgotten),
 		cmocka_unit_test(t_damaged_files),
+		cmocka_unit_test(t_file_of_a_newer_version),
 		cmocka_unit_test(t_files_that_cannot_be_used),
 	};
 
