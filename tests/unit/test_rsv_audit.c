@@ -15,6 +15,7 @@
 #include "resolver/totals.h"
 #include "tests/lib/auth_zone.h"
 #include "tests/lib/fake_prober.h"
+#include "tests/lib/fake_tsig.h"
 
 #define OWNER "_vlmcs._tcp.corp.example"
 #define N(a)  (sizeof(a) / sizeof((a)[0]))
@@ -383,15 +384,46 @@ static void t_deadline(void **state)
 	done(&f);
 }
 
+/** Every question that an audit can have: a key, a search list, several samples. */
+static void ask_everything(struct fixture *f, struct dns_name suffixes[2])
+{
+	assert_int_equal(dns_name_parse("corp.example", &suffixes[0]), 0);
+	assert_int_equal(dns_name_parse("dept.corp.example", &suffixes[1]), 0);
+	f->p.suffixes = suffixes;
+	f->p.n_suffixes = 2;
+	f->p.key = fake_tsig_client_key();
+	f->p.resolver_samples = 3;
+}
+
+static void t_everything_is_asked(void **state)
+{
+	struct dns_name suffixes[2];
+	struct fixture f;
+
+	(void)state;
+	init(&f);
+	ask_everything(&f, suffixes);
+	run(&f);
+	/* the server knows no key and answers unsigned: that proves nothing */
+	assert_string_equal(f.ids, "");
+	assert_int_equal(f.res.srv_questions, 3 + 1);   /* samples, the other suffix */
+	assert_int_equal(f.ns[0].srv_questions, 1 + 1); /* the set, a name beside it */
+	tsig_key_unref(f.p.key);
+	done(&f);
+}
+
 static void t_cancel_at_every_step(void **state)
 {
 	(void)state;
-	for (int variant = 0; variant < 3; variant++) {
-		for (int steps = 0; steps < 16; steps++) {
+	for (int variant = 0; variant < 4; variant++) {
+		for (int steps = 0; steps < 40; steps++) {
+			struct dns_name suffixes[2];
 			struct fixture f;
 
 			init(&f);
-			f.prober.silent = variant == 0;
+			ask_everything(&f, suffixes);
+			f.prober.silent = variant == 0 || variant == 3;
+			f.ns[0].silent_for = variant == 3 ? "corp.example" : NULL;
 			f.ns[1].silent = variant == 1;
 			f.res.silent = variant == 2;
 			start(&f);
@@ -404,6 +436,7 @@ static void t_cancel_at_every_step(void **state)
 			test_net_run_until(&f.t, &f.done);
 			assert_int_equal(f.err, ERR_CANCELED);
 			assert_int_equal(f.status, RSV_UNKNOWN_);
+			tsig_key_unref(f.p.key);
 			done(&f);
 		}
 	}
@@ -492,13 +525,21 @@ static void t_expect_texts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(t_healthy),         cmocka_unit_test(t_dead_and_alias_targets),
-		cmocka_unit_test(t_Z08_server_down), cmocka_unit_test(t_Z07_lag),
-		cmocka_unit_test(t_servers_differ),  cmocka_unit_test(t_resolver),
-		cmocka_unit_test(t_given_server),    cmocka_unit_test(t_missing_and_extra),
-		cmocka_unit_test(t_nobody_answers),  cmocka_unit_test(t_no_such_domain),
-		cmocka_unit_test(t_deadline),        cmocka_unit_test(t_cancel_at_every_step),
-		cmocka_unit_test(t_report),          cmocka_unit_test(t_expect_texts),
+		cmocka_unit_test(t_healthy),
+		cmocka_unit_test(t_dead_and_alias_targets),
+		cmocka_unit_test(t_Z08_server_down),
+		cmocka_unit_test(t_Z07_lag),
+		cmocka_unit_test(t_servers_differ),
+		cmocka_unit_test(t_resolver),
+		cmocka_unit_test(t_given_server),
+		cmocka_unit_test(t_missing_and_extra),
+		cmocka_unit_test(t_nobody_answers),
+		cmocka_unit_test(t_no_such_domain),
+		cmocka_unit_test(t_deadline),
+		cmocka_unit_test(t_cancel_at_every_step),
+		cmocka_unit_test(t_everything_is_asked),
+		cmocka_unit_test(t_report),
+		cmocka_unit_test(t_expect_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
