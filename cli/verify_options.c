@@ -162,7 +162,7 @@ const char *const *own_records_domains(const struct own_records *o, size_t *ret_
 }
 
 static size_t add_hosts(const struct own_records *o, const struct config_domain *d, size_t n,
-			struct rsv_expect ret[RSV_EXPECT_MAX])
+			unsigned view, struct rsv_expect ret[RSV_EXPECT_MAX])
 {
 	for (size_t k = 0; k < d->n_hosts && n < RSV_EXPECT_MAX; k++) {
 		const struct config_host *h = &o->cfg->hosts[d->hosts[k]];
@@ -170,7 +170,8 @@ static size_t add_hosts(const struct own_records *o, const struct config_domain 
 
 		*e = (struct rsv_expect){ .port = h->port != 0 ? h->port : CONFIG_KMS_PORT,
 					  .has_priority = true,
-					  .has_weight = true };
+					  .has_weight = true,
+					  .view = view };
 		config_srv_values(d, h, &e->priority, &e->weight);
 		if (h->target != NULL && dns_name_parse(h->target, &e->target) == 0)
 			n++;
@@ -191,6 +192,6 @@ size_t own_records_get(const struct own_records *o, const struct dns_name *domai
 	size_t n = 0;
 
 	for (size_t i = find(o, domain); i < o->n && dns_name_equal(&o->list[i].name, domain); i++)
-		n = add_hosts(o, o->list[i].config, n, ret);
+		n = add_hosts(o, o->list[i].config, n, (unsigned)i, ret);
 	return n;
 }

@@ -494,6 +494,7 @@ int verify_run(const struct cli_args *a, struct session *s, struct verify_option
 		.expect = o->expect,
 		.n_expect = o->n_expect,
 		/* Caches behind one address show only when they are asked more than once. */
+		.unasked = o->n_domains == 0 && o->fd < 0,
 		.resolver_samples = o->fd >= 0 ? 1 : RESOLVER_SAMPLES,
 	};
 	code = choose_domains(a, v);

@@ -17,7 +17,8 @@ const char *finding_severity_name(enum finding_severity s); /* "info", "warning"
 	/* the set */ \
 	X(NO_RECORDS, "no-records", CRITICAL, \
 	  "the domain publishes no KMS host: its clients find none", \
-	  "publish one (kmsbeacon publish), or check the spelling of the domain") \
+	  "publish one (kmsbeacon publish), check the spelling of the domain, or name a server of the " \
+	  "view that has it (--server)") \
 	X(MISSING, "missing", CRITICAL, \
 	  "an expected record is not published", \
 	  "publish it (kmsbeacon publish), or correct the expectation") \
@@ -141,7 +142,8 @@ const char *finding_severity_name(enum finding_severity s); /* "info", "warning"
 	  "compare the zone on the servers; two primaries, or views, can be the cause") \
 	X(LAG, "lag", WARNING, \
 	  "a secondary still has an older zone after the usual time", \
-	  "look for failed transfers and NOTIFY in the logs of both servers (allow-transfer, keys)") \
+	  "look for failed transfers and NOTIFY in the logs of both servers (allow-transfer, keys); or " \
+	  "the server has another view of the zone") \
 	X(SERIAL_BACKWARDS, "serial-backwards", WARNING, \
 	  "the primary has an older serial than a secondary, which takes no change until it is newer", \
 	  "raise the serial of the primary above that of the secondaries (restored from a backup?)") \

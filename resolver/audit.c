@@ -41,6 +41,7 @@ static int verdict(struct rsv_audit_impl *a)
 		.journal = a->journal,
 		.n_journal = a->p.n_journal,
 		.lab = a->p.lab,
+		.unasked = a->p.unasked,
 	};
 	enum rsv_agreement agreement;
 	int err = 0;

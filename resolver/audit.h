@@ -56,6 +56,9 @@ struct rsv_expect {
 	uint16_t port;
 	bool has_priority, has_weight; /* false: any */
 	uint16_t priority, weight;
+	/** Of what is configured: records of one view follow each other. Only one view is to be
+	 * seen from here, and nobody knows which. */
+	unsigned view;
 };
 /** "TARGET:PORT[:PRIO[:WEIGHT]]"; PORT may be left out with all that follows (1688). 0 or
  * ERR_PARSE, with a sentence. */
@@ -180,6 +183,9 @@ struct rsv_audit_params {
 	const struct rsv_journal_row *journal;
 	size_t n_journal;
 	bool lab; /* loopback targets are meant */
+	/** Nobody asked for this domain in particular: without records it is no fault, unless it is
+	 * configured. */
+	bool unasked;
 	/** Of the zone's updates: a signed question to the primary shows whether it is accepted and
 	 * how far the clocks differ. NULL: not asked. Referenced while the audit runs. */
 	struct tsig_key *key;

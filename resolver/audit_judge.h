@@ -41,7 +41,8 @@ struct rsv_judge_input {
 	size_t n_own;
 	const struct rsv_journal_row *journal;
 	size_t n_journal;
-	bool lab; /* loopback targets are meant */
+	bool lab;     /* loopback targets are meant */
+	bool unasked; /* no records are no fault */
 };
 /** Classes, findings (most severe first) and status. 0 or ERR_NOMEM. */
 int rsv_judge_findings(struct rsv_audit_result *r, const struct rsv_judge_input *in);
@@ -52,8 +53,8 @@ bool rsv_is_answer(int err);
 bool rsv_same_answer(int err_a, const struct rsv_set *a, int err_b, const struct rsv_set *b);
 /** The same records, of whatever TTL; an empty set is one, by NXDOMAIN or by NODATA. */
 bool rsv_same_set(const struct rsv_set *a, const struct rsv_set *b);
-/** Whether each of several servers calls itself the primary, as domain controllers do: then their
- * serials do not compare. */
+/** Whether the servers do not all name one primary in the SOA, as with domain controllers, of which
+ * each names itself: then their serials do not compare. */
 bool rsv_many_primaries(const struct rsv_server_view *v, size_t n);
 
 /** Whether serial @p a is older than @p b (RFC 1982; false where that is undefined). */
@@ -61,13 +62,14 @@ bool rsv_serial_older(uint32_t a, uint32_t b);
 
 /* ---- between the parts of the judgement ---- */
 
-/** What is wanted of the domain: the complete set where one was given, else the configuration. */
+/** What is wanted of the domain: the complete set where one was given, else what is configured for
+ * the view that fits the records best. */
 struct rsv_wanted {
 	const struct rsv_expect *e;
 	size_t n;
 	bool complete;
 };
-struct rsv_wanted rsv_wanted(const struct rsv_judge_input *in);
+struct rsv_wanted rsv_wanted(const struct rsv_audit_result *r, const struct rsv_judge_input *in);
 
 /* audit_records.c */
 bool rsv_same_host(const struct rsv_expect *e, const struct dns_srv *s);
@@ -87,9 +89,11 @@ bool rsv_is_down(const struct rsv_audit_record *c);
 const char *rsv_describe(const struct dns_srv *s, char buf[RSV_DESCRIBE_MAX]);
 
 /* audit_wanted.c: record i against what is wanted, and the host behind it */
-int rsv_judge_wanted(struct rsv_audit_result *r, size_t i, const struct rsv_judge_input *in);
+int rsv_judge_wanted(struct rsv_audit_result *r, size_t i, const struct rsv_judge_input *in,
+		     const struct rsv_wanted *w);
 int rsv_judge_target(struct rsv_audit_result *r, size_t i, const struct rsv_judge_input *in);
-int rsv_judge_missing(struct rsv_audit_result *r, const struct rsv_judge_input *in);
+int rsv_judge_missing(struct rsv_audit_result *r, const struct rsv_judge_input *in,
+		      const struct rsv_wanted *w);
 
 /* audit_set.c */
 int rsv_judge_set(struct rsv_audit_result *r, const struct rsv_judge_input *in);

@@ -174,11 +174,44 @@ static bool is_up(const struct rsv_audit_record *c)
 	return c->known && c->target.probed && c->target.probe.state == PROBE_UP;
 }
 
-struct rsv_wanted rsv_wanted(const struct rsv_judge_input *in)
+/** How many of these have no record of their host at all, and how many have one, but another. */
+static size_t misfit(const struct rsv_audit_result *r, const struct rsv_expect *e, size_t n)
 {
+	size_t missing = 0, other = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool host = false, exact = false;
+
+		for (size_t k = 0; k < r->n_records; k++) {
+			host |= rsv_same_host(&e[i], &r->records[k].rec.srv);
+			exact |= rsv_matches(&e[i], &r->records[k].rec.srv);
+		}
+		missing += !host;
+		other += !exact;
+	}
+	return missing * (RSV_EXPECT_MAX + 1) + other;
+}
+
+struct rsv_wanted rsv_wanted(const struct rsv_audit_result *r, const struct rsv_judge_input *in)
+{
+	struct rsv_wanted best = { in->own, 0, false };
+	size_t least = SIZE_MAX;
+
 	if (in->n_expect > 0)
 		return (struct rsv_wanted){ in->expect, in->n_expect, true };
-	return (struct rsv_wanted){ in->own, in->n_own, false };
+	for (size_t i = 0, end; i < in->n_own; i = end) {
+		size_t bad;
+
+		for (end = i + 1; end < in->n_own && in->own[end].view == in->own[i].view;)
+			end++;
+		bad = misfit(r, &in->own[i], end - i);
+		if (bad < least) {
+			least = bad;
+			best.e = &in->own[i];
+			best.n = end - i;
+		}
+	}
+	return best;
 }
 
 const struct rsv_journal_row *rsv_journal_row(const struct rsv_judge_input *in,
@@ -190,9 +223,9 @@ const struct rsv_journal_row *rsv_journal_row(const struct rsv_judge_input *in,
 	return NULL;
 }
 
-static enum rsv_class classify(struct rsv_audit_record *c, const struct rsv_judge_input *in)
+static enum rsv_class classify(struct rsv_audit_record *c, const struct rsv_judge_input *in,
+			       struct rsv_wanted w)
 {
-	struct rsv_wanted w = rsv_wanted(in);
 	const struct dns_srv *s = &c->rec.srv;
 	const struct rsv_journal_row *row = rsv_journal_row(in, s);
 
@@ -223,18 +256,19 @@ static enum rsv_class classify(struct rsv_audit_record *c, const struct rsv_judg
 
 static int about_records(struct rsv_audit_result *r, const struct rsv_judge_input *in)
 {
+	struct rsv_wanted w = rsv_wanted(r, in);
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < r->n_records; i++) {
-		r->records[i].cls = classify(&r->records[i], in);
+		r->records[i].cls = classify(&r->records[i], in, w);
 		if (rsv_is_absence(&r->records[i]))
 			continue;
-		err = rsv_judge_wanted(r, i, in);
+		err = rsv_judge_wanted(r, i, in, &w);
 		if (err == 0)
 			err = rsv_judge_target(r, i, in);
 	}
 	if (err == 0)
-		err = rsv_judge_missing(r, in);
+		err = rsv_judge_missing(r, in, &w);
 	return err == 0 ? rsv_judge_set(r, in) : err;
 }
 

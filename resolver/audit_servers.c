@@ -48,12 +48,17 @@ bool rsv_same_answer(int err_a, const struct rsv_set *a, int err_b, const struct
 
 bool rsv_many_primaries(const struct rsv_server_view *v, size_t n)
 {
-	size_t found = 0;
+	const struct dns_name *first = NULL;
 
-	for (size_t i = 0; i < n; i++)
-		found += v[i].role == RSV_ROLE_NS && has_authority(&v[i]) && v[i].has_serial &&
-			 dns_name_equal(&v[i].mname, &v[i].name);
-	return found > 1;
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].role != RSV_ROLE_NS || !has_authority(&v[i]) || !v[i].has_serial ||
+		    !dns_name_is_set(&v[i].mname))
+			continue;
+		if (first != NULL && !dns_name_equal(first, &v[i].mname))
+			return true;
+		first = &v[i].mname;
+	}
+	return false;
 }
 
 static bool same_ttl(const struct rsv_set *a, const struct rsv_set *b)

@@ -77,12 +77,12 @@ static bool has(const struct rsv_audit_result *r, enum finding_id id)
 	return false;
 }
 
-static int about_hosts(struct rsv_audit_result *r, const struct hosts *h)
+static int about_hosts(struct rsv_audit_result *r, const struct hosts *h, bool unasked)
 {
 	char text[DNSNAME_TEXT_MAX];
 
 	dns_name_format(&r->domain, text);
-	if (r->n_records == 0 && !has(r, FINDING_MISSING))
+	if (r->n_records == 0 && !has(r, FINDING_MISSING) && !unasked)
 		return rsv_finding_add(r, FINDING_NO_RECORDS,
 				       "no SRV record for _vlmcs._tcp.%.200s", text);
 	if (h->n == 0)
@@ -219,7 +219,7 @@ int rsv_judge_set(struct rsv_audit_result *r, const struct rsv_judge_input *in)
 	if (err == 0)
 		err = about_name(r, in);
 	if (err == 0)
-		err = about_hosts(r, &h);
+		err = about_hosts(r, &h, in->unasked && in->n_own == 0);
 	if (err == 0)
 		err = about_private(r, ref, &h);
 	if (err == 0)

@@ -82,12 +82,12 @@ static int orphan(struct rsv_audit_result *r, const struct dns_srv *s, size_t n_
 		n_own == 0 ? "the domain is no longer configured" : "it is no longer configured");
 }
 
-int rsv_judge_wanted(struct rsv_audit_result *r, size_t i, const struct rsv_judge_input *in)
+int rsv_judge_wanted(struct rsv_audit_result *r, size_t i, const struct rsv_judge_input *in,
+		     const struct rsv_wanted *w)
 {
 	const struct rsv_audit_record *c = &r->records[i];
 	const struct dns_srv *s = &c->rec.srv;
-	struct rsv_wanted w = rsv_wanted(in);
-	const struct rsv_expect *e = rsv_for_host(w.e, w.n, s);
+	const struct rsv_expect *e = rsv_for_host(w->e, w->n, s);
 	char text[RSV_DESCRIBE_MAX];
 	int err;
 
@@ -95,18 +95,20 @@ int rsv_judge_wanted(struct rsv_audit_result *r, size_t i, const struct rsv_judg
 	if (c->journal == RSV_J_WITHDRAWN) {
 		err = rsv_finding_add(r, FINDING_ANOTHER_PUBLISHER,
 				      "%s was withdrawn from here, and is back", text);
-		if (err != 0 || !w.complete)
+		if (err != 0 || !w->complete)
 			return err;
 	}
-	if (rsv_any_matches(w.e, w.n, s))
-		return several_of_a_host(r, i, &w);
-	if (!w.complete && c->journal == RSV_J_PUBLISHED && (e == NULL || fulfilled(r, e)))
+	if (rsv_any_matches(w->e, w->n, s))
+		return several_of_a_host(r, i, w);
+	if (!w->complete && rsv_any_matches(in->own, in->n_own, s))
+		return 0; /* of another view */
+	if (!w->complete && c->journal == RSV_J_PUBLISHED && (e == NULL || fulfilled(r, e)))
 		return orphan(r, s, in->n_own);
-	if (w.n == 0)
-		return several_of_a_host(r, i, &w);
+	if (w->n == 0)
+		return several_of_a_host(r, i, w);
 	if (e != NULL)
 		return numbers_differ(r, s, e);
-	if (w.complete)
+	if (w->complete)
 		return rsv_finding_add(r, FINDING_EXTRA, "%s is not expected", text);
 	return rsv_finding_add(r, FINDING_FOREIGN_UNKNOWN, "%s is not a host of the configuration",
 			       text);
@@ -142,18 +144,18 @@ static int missing(struct rsv_audit_result *r, const struct rsv_expect *e,
 			       row != NULL ? ", though it was from here, " : "", since);
 }
 
-int rsv_judge_missing(struct rsv_audit_result *r, const struct rsv_judge_input *in)
+int rsv_judge_missing(struct rsv_audit_result *r, const struct rsv_judge_input *in,
+		      const struct rsv_wanted *w)
 {
-	struct rsv_wanted w = rsv_wanted(in);
 	int err = 0;
 
-	for (size_t i = 0; err == 0 && i < w.n; i++) {
+	for (size_t i = 0; err == 0 && i < w->n; i++) {
 		bool there = false;
 
 		for (size_t k = 0; k < r->n_records; k++)
-			there |= rsv_same_host(&w.e[i], &r->records[k].rec.srv);
+			there |= rsv_same_host(&w->e[i], &r->records[k].rec.srv);
 		if (!there)
-			err = missing(r, &w.e[i], w.complete ? NULL : host_row(in, &w.e[i]));
+			err = missing(r, &w->e[i], w->complete ? NULL : host_row(in, &w->e[i]));
 	}
 	return err;
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from kblib.bind import Key, Named, Zone, zone_text
+from kblib.bind import Key, Named, View, Zone, zone_text
 from kblib.kms_host import KmsHost
 from kblib.loopback import Loopback, free_port
 from kblib.process import wait_until
@@ -208,7 +208,7 @@ def test_planted_fault_is_named_and_nothing_else(estate, name):
 # ---- a change that is on its way ----
 
 
-def test_healthy_zone_with_two_secondaries_and_updates_in_flight(named, tap, loopback, kms_host, kb, tmp_path):
+def test_Z07_healthy_zone_with_two_secondaries_and_updates_in_flight(named, tap, loopback, kms_host, kb, tmp_path):
     """BIND's own notify delay of 5 s: one change is on its way when the audit begins, another comes while it waits."""
     addresses = [loopback.address() for _ in range(3)]
     hosts = [kms_host() for _ in range(4)]
@@ -247,6 +247,33 @@ def test_healthy_zone_with_two_secondaries_and_updates_in_flight(named, tap, loo
     assert d["status"] == "ok" and d["findings"] == [] and len(d["servers"]) == 4, result[0]
     assert {s["serial"] for s in d["servers"] if s["role"] == "ns"} == {4}
     assert [r["priority"] for r in d["records"]] == [0, 10, 20, 40]
+
+
+def test_domain_in_two_views_of_which_one_is_seen(named, loopback, kms_host, kb, tmp_path):
+    """What is configured for the inside is not missing outside, nor the other way round."""
+    address, inside = loopback.address(), loopback.address()
+    up = [kms_host() for _ in range(4)]
+    lines = [f"kms{i} A {h.address}" for i, h in enumerate(up)]
+    records = [f"_vlmcs._tcp SRV {i % 2 * 10} 0 {h.port} kms{i}" for i, h in enumerate(up)]
+    named("ns1", address=address, views=[
+        View(name, f"match-clients {{ {who}; }};", [Zone(CORP, zone_text(CORP, [("ns1", address)], [*lines, *mine]))])
+        for name, who, mine in (("in", inside, records[:2]), ("out", "any", records[2:]))
+    ])
+    entries = [
+        f"{{ name: h{i}, target: kms{i}.{CORP}, port: {h.port}, priority: {i % 2 * 10}, weight: 0 }}" for i, h in enumerate(up)
+    ]
+    config = tmp_path / "kmsbeacon.yaml"
+    outside = loopback.address()
+    for source, port in ((inside, up[0].port), (outside, up[2].port)):
+        config.write_text(
+            f"discovery: {{ resolvers: ['{address}:{loopback.port}'] }}\nhosts: [{', '.join(entries)}]\n"
+            f"publish:\n  source: {source}\n  domains:\n  - {{ domain: {CORP}, view: in, source: {inside}, hosts: [h0, h1] }}\n"
+            f"  - {{ domain: {CORP}, view: out, source: {outside}, hosts: [h2, h3] }}\n"
+        )
+        r = kb("verify", "--json", "-c", config)
+        assert r.code == 0 and len(r.json["domains"]) == 1, r
+        d = r.json["domains"][0]
+        assert d["findings"] == [] and d["records"][0]["port"] == port, r
 
 
 # ---- what this machine knows: journal and key ----

@@ -291,6 +291,66 @@ static void t_Z07_Z09_Z10_who_is_late(void **state)
 	judge_reset();
 }
 
+/* A domain in two views: what is configured for the one that is not seen from here is no fault. */
+static void t_views(void **state)
+{
+	struct rsv_expect own[3];
+	struct rsv_judge_input in;
+
+	(void)state;
+	judge_healthy();
+	in = judge_begin();
+	own[0] = judge_expect("outside.corp.example", 0, 0);
+	own[1] = judge_expect("kms1.corp.example", 0, 10);
+	own[2] = judge_expect("kms2.corp.example", 10, 0);
+	own[1].view = own[2].view = 1;
+	in.own = own;
+	in.n_own = 3;
+	judge(&in);
+	judge_assert_findings(-1);
+
+	/* a record of the other view that is seen here, too, is not unknown */
+	judge_healthy();
+	judge_add(&views[0], "outside.corp.example", 1688, 20, 0);
+	judge_add(&views[1], "outside.corp.example", 1688, 20, 0);
+	judge_begin();
+	own[0] = judge_expect("outside.corp.example", 20, 0);
+	judge(&in);
+	judge_assert_findings(-1);
+
+	/* what fits no view is compared with the one that fits best */
+	judge_healthy();
+	judge_begin();
+	own[1] = judge_expect("kms1.corp.example", 0, 11);
+	own[1].view = 1;
+	judge(&in);
+	judge_assert_findings(FINDING_WEIGHT_DIFFERS, -1);
+	judge_reset();
+}
+
+/* Nobody asked for it in particular, and nothing is configured: then nothing is no fault. */
+static void t_unasked_domain_without_records(void **state)
+{
+	struct rsv_judge_input in;
+	struct rsv_expect own = judge_expect("kms1.corp.example", 0, 10);
+
+	(void)state;
+	judge_reset();
+	judge_server("ns1.example", 1);
+	in = judge_begin();
+	in.unasked = true;
+	judge(&in);
+	judge_assert_findings(-1);
+	judge_reset();
+	judge_server("ns1.example", 1);
+	judge_begin();
+	in.own = &own;
+	in.n_own = 1;
+	judge(&in);
+	judge_assert_findings(FINDING_MISSING, -1);
+	judge_reset();
+}
+
 /* Domain controllers: each names itself in the SOA and counts for itself. */
 static void t_many_primaries(void **state)
 {
@@ -533,6 +593,8 @@ int main(void)
 		cmocka_unit_test(t_wildcard),
 		cmocka_unit_test(t_several_suffixes),
 		cmocka_unit_test(t_Z07_Z09_Z10_who_is_late),
+		cmocka_unit_test(t_views),
+		cmocka_unit_test(t_unasked_domain_without_records),
 		cmocka_unit_test(t_many_primaries),
 		cmocka_unit_test(t_Z14_Z15_resolvers),
 		cmocka_unit_test(t_key_and_clock),
