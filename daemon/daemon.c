@@ -70,6 +70,7 @@ static void close_rest(struct daemon *d)
 	d->control = NULL;
 	notify_free(d->notify);
 	d->notify = NULL;
+	kms_memory_stop(&d->memory);
 	drains_free(d->drains); /* before the state: a write of theirs may be under way */
 	d->drains = NULL;
 	events_stop(d->events);
@@ -170,6 +171,12 @@ static void open_state(struct daemon *d)
 			  info.text);
 	else if (damaged)
 		log_error(&daemon_log, "state.damaged", "text=%s", info.text);
+	if (!d->store_open)
+		return;
+	err = kms_memory_keep(&d->memory, &d->env.loop, d->env.net.clock, d->store.store);
+	if (err != 0)
+		log_error(&daemon_log, "state.clients", "err=%s text=%s", err_name(err),
+			  "the clients in the state file cannot be read; they are counted anew");
 }
 
 static int start_events(struct daemon *d, struct err_info *info)
@@ -201,6 +208,7 @@ static int open_service(struct daemon *d, const struct addr *listen, size_t n_li
 		.lab = daemon_lab_rules(c),
 		.on_event = daemon_on_kms_event,
 		.ctx = d,
+		.memory = &d->memory,
 	};
 	int err;
 
@@ -517,6 +525,7 @@ int daemon_run(const char *path, struct config *cfg, struct keys *keys)
 	log_setup(cfg->log.level, cfg->log.format, STDERR_FILENO);
 	if (err == 0) {
 		d.started_ms = clock_mono_ms(d.env.net.clock);
+		kms_memory_init(&d.memory, KMS_CLIENT_CMID, &d.env.rng);
 		err = start(&d, &info);
 		if (err == 0) {
 			d.state = DAEMON_RUNNING;
@@ -533,6 +542,7 @@ int daemon_run(const char *path, struct config *cfg, struct keys *keys)
 		}
 		(void)uv_run(&d.env.loop, UV_RUN_DEFAULT);
 		env_done(&d.env);
+		kms_memory_done(&d.memory);
 	} else {
 		log_error(&daemon_log, "daemon.failed", "err=%s text=%s", err_name(err), info.text);
 	}

@@ -32,6 +32,7 @@ struct daemon {
 	struct state store;
 	bool store_open;
 	struct events *events;       /* NULL: not yet */
+	struct kms_memory memory;    /* of its clients; outlives a drain */
 	struct kms_service *service; /* NULL: mode off */
 	bool local_drained;          /* its listeners are closed */
 	struct health *health;

@@ -4,8 +4,13 @@
 #include <stdio.h>
 
 #include "daemon/events.h"
+#include "kmscore/memory.h"
 
-static const struct store_schema *const schemas[] = { &pub_journal_schema, &events_schema };
+static const struct store_schema *const schemas[] = {
+	&pub_journal_schema,
+	&events_schema,
+	&kms_memory_schema,
+};
 
 /* In the store's thread. */
 static void wake_loop(void *ctx)

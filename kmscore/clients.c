@@ -8,6 +8,7 @@
 
 #define NONE      UINT32_MAX
 #define FIRST_CAP 64u
+#define UTF8_MAX  4u /* bytes of a character */
 
 _Static_assert(sizeof(struct kms_client_entry) + 2 * sizeof(uint32_t) <= KMS_CLIENT_BYTES_MAX,
 	       "clients.h promises this");
@@ -202,17 +203,111 @@ size_t kms_clients_list_duplicates(const struct kms_clients *t, struct kms_dupli
 	return n;
 }
 
-static void set_name(struct kms_clients *t, struct kms_client_entry *e, const char *name)
+/* Cut between characters. */
+static void cut_name(const char *name, char ret[KMS_CLIENT_NAME_MAX])
 {
-	size_t len = strnlen(name, sizeof(e->name) - 1);
+	size_t len = strnlen(name, KMS_CLIENT_NAME_MAX - 1);
 
-	/* Cut between characters. */
-	if (len == sizeof(e->name) - 1)
+	if (len == KMS_CLIENT_NAME_MAX - 1)
 		while (len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
 			len--;
-	memset(e->name, 0, sizeof(e->name));
-	memcpy(e->name, name, len);
+	memset(ret, 0, KMS_CLIENT_NAME_MAX);
+	memcpy(ret, name, len);
+}
+
+static bool has_name(const struct kms_clients *t, const struct kms_client_entry *e,
+		     const char *name)
+{
+	char cut[KMS_CLIENT_NAME_MAX];
+
+	if (e->name_hash != 0)
+		return e->name_hash == hash_bytes(t, name, strlen(name));
+	cut_name(name, cut);
+	return strcmp(cut, e->name) == 0;
+}
+
+static void set_name(struct kms_clients *t, struct kms_client_entry *e, const char *name)
+{
+	cut_name(name, e->name);
 	e->name_hash = hash_bytes(t, name, strlen(name));
+}
+
+/** A place for a new id; NULL: out of memory, or the table may hold nothing. */
+static struct kms_client_entry *new_entry(struct kms_clients *t, const struct guid *cmid)
+{
+	struct kms_client_entry *e;
+
+	if (t->n == t->max && t->n > 0)
+		forget(t, t->oldest);
+	if (t->n == t->max || (t->n == t->cap && grow(t) != 0))
+		return NULL;
+	e = &t->e[t->n];
+	memset(e, 0, sizeof(*e));
+	e->cmid = *cmid;
+	chain_insert(t, (uint32_t)t->n++);
+	return e;
+}
+
+int kms_clients_restore(struct kms_clients *t, const struct kms_client_entry *from)
+{
+	struct kms_client_entry *e;
+
+	if (t->max == 0 || find(t, &from->cmid) != NONE)
+		return 0;
+	e = new_entry(t, &from->cmid);
+	if (e == NULL)
+		return ERR_NOMEM;
+	e->seen_ms = from->seen_ms;
+	e->duplicate = from->duplicate;
+	t->duplicates += e->duplicate ? 1 : 0;
+	cut_name(from->before, e->before);
+	set_name(t, e, from->name);
+	if (strlen(e->name) > KMS_CLIENT_NAME_MAX - UTF8_MAX - 1)
+		e->name_hash = 0;
+	order_append(t, (uint32_t)(e - t->e));
+	return 0;
+}
+
+/* Whoever was seen moves to the newest end, so all that have changed stand there, but for what was
+ * put back. */
+static uint32_t next_changed(const struct kms_clients *t, uint32_t i)
+{
+	while (i != NONE && !t->e[i].changed)
+		i = t->scattered ? t->e[i].older : NONE;
+	return i;
+}
+
+size_t kms_clients_changed(const struct kms_clients *t)
+{
+	size_t n = 0;
+
+	for (uint32_t i = next_changed(t, t->newest); i != NONE; i = next_changed(t, t->e[i].older))
+		n++;
+	return n;
+}
+
+size_t kms_clients_take_changed(struct kms_clients *t, struct kms_client_entry *ret, size_t max)
+{
+	size_t n = 0;
+	uint32_t i = next_changed(t, t->newest);
+
+	for (; i != NONE && n < max; i = next_changed(t, t->e[i].older)) {
+		ret[n++] = t->e[i];
+		t->e[i].changed = false;
+	}
+	t->scattered = i != NONE;
+	return n;
+}
+
+void kms_clients_put_back(struct kms_clients *t, const struct kms_client_entry *e, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		uint32_t i = find(t, &e[k].cmid);
+
+		if (i != NONE)
+			t->e[i].changed = true;
+	}
+	t->scattered = true;
 }
 
 int kms_clients_add(struct kms_clients *t, const struct guid *cmid, const char *name,
@@ -227,30 +322,28 @@ int kms_clients_add(struct kms_clients *t, const struct guid *cmid, const char *
 	if (i == NONE) {
 		if (t->max == 0)
 			return 0;
-		if (t->n == t->max)
-			forget(t, t->oldest);
-		if (t->n == t->cap && grow(t) != 0)
+		e = new_entry(t, cmid);
+		if (e == NULL)
 			return ERR_NOMEM;
-		i = (uint32_t)t->n++;
-		e = &t->e[i];
-		memset(e, 0, sizeof(*e));
-		e->cmid = *cmid;
-		chain_insert(t, i);
+		i = (uint32_t)(e - t->e);
 		set_name(t, e, name);
 	} else {
 		e = &t->e[i];
 		ret->known = true;
 		order_remove(t, i);
-		if (e->name_hash != hash_bytes(t, name, strlen(name))) {
+		if (!has_name(t, e, name)) {
 			ret->other_name = true;
 			memcpy(ret->last_name, e->name, sizeof(ret->last_name));
 			memcpy(e->before, e->name, sizeof(e->before));
 			t->duplicates += e->duplicate ? 0 : 1;
 			e->duplicate = true;
 			set_name(t, e, name);
+		} else if (e->name_hash == 0) {
+			set_name(t, e, name); /* now the whole of it is known */
 		}
 	}
 	e->seen_ms = now_ms;
+	e->changed = true;
 	order_append(t, i);
 	return 0;
 }

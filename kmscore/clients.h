@@ -25,9 +25,10 @@ struct kms_client_entry {
 	int64_t seen_ms;
 	char name[KMS_CLIENT_NAME_MAX];   /* the machine that was seen last */
 	char before[KMS_CLIENT_NAME_MAX]; /* the other machine, with `duplicate` */
-	uint64_t name_hash;               /* of the whole name */
+	uint64_t name_hash;               /* of the whole name; 0: of one that may have been cut */
 	bool duplicate;                   /* seen with more than one name */
 	/* private */
+	bool changed;          /* not taken by kms_clients_take_changed() since */
 	uint32_t older, newer; /* in the order of seen_ms */
 	uint32_t next;         /* in its hash chain */
 };
@@ -40,6 +41,7 @@ struct kms_clients {
 	size_t duplicates;
 	uint32_t oldest, newest;
 	uint64_t hash_key;
+	bool scattered; /* those that changed are not all at the newest end */
 };
 
 void kms_clients_init(struct kms_clients *t, size_t max, struct rng *rng);
@@ -62,6 +64,15 @@ size_t kms_clients_count(struct kms_clients *t, int64_t now_ms);
 size_t kms_clients_since(const struct kms_clients *t, int64_t since_ms);
 /** Of these, ids used by more than one machine. */
 size_t kms_clients_duplicates(const struct kms_clients *t);
+
+/** For whoever keeps them elsewhere, too: how many have changed; a copy of these, up to @p max,
+ * that count as unchanged from then on; and, where that came to nothing, back again. */
+size_t kms_clients_changed(const struct kms_clients *t);
+size_t kms_clients_take_changed(struct kms_clients *t, struct kms_client_entry *ret, size_t max);
+void kms_clients_put_back(struct kms_clients *t, const struct kms_client_entry *e, size_t n);
+/** One that an earlier process had seen, in the order of seen_ms; id, time, names and `duplicate`
+ * count. 0 or ERR_NOMEM. */
+int kms_clients_restore(struct kms_clients *t, const struct kms_client_entry *e);
 
 /** A machine id and the last two machines that used it. */
 struct kms_duplicate {

@@ -25,6 +25,16 @@ uint32_t kms_count_now(struct kms_count *c, int64_t now_ms)
 	return (uint32_t)c->n;
 }
 
+void kms_count_restore(struct kms_count *c, size_t cap, const struct kms_count_entry *e, size_t n)
+{
+	kms_count_init(c);
+	if (cap != KMS_COUNT_SMALL && cap != KMS_COUNT_LARGE)
+		return;
+	c->cap = cap;
+	c->n = n < cap ? n : cap;
+	memcpy(c->e, e + (n - c->n), c->n * sizeof(*e));
+}
+
 uint32_t kms_count_add(struct kms_count *c, const struct guid *cmid, uint32_t n_policy,
 		       int64_t now_ms)
 {

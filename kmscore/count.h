@@ -37,6 +37,9 @@ void kms_count_init(struct kms_count *c);
  */
 uint32_t kms_count_add(struct kms_count *c, const struct guid *cmid, uint32_t n_policy,
 		       int64_t now_ms);
+/** What an earlier process had: @p cap as it was, entries oldest first. What does not fit together
+ * is left out. */
+void kms_count_restore(struct kms_count *c, size_t cap, const struct kms_count_entry *e, size_t n);
 /** The count now; ids whose 30 days are over leave first. */
 uint32_t kms_count_now(struct kms_count *c, int64_t now_ms);
 

@@ -14,8 +14,8 @@ void lab_host_init(struct lab_host *h, const struct lab_host_params *p)
 	h->key = *p->key;
 	h->p.key = NULL; /* ours is the copy */
 	h->log.module = "kms";
-	kms_count_init(&h->count);
-	kms_clients_init(&h->clients, KMS_CLIENTS_MAX, p->rng);
+	kms_memory_init(&h->own, KMS_CLIENT_CMID, p->rng);
+	h->memory = p->memory != NULL ? p->memory : &h->own;
 	/* All hosts of one lab show the same: it comes from the key. */
 	(void)snprintf(h->host_pid, sizeof(h->host_pid), "kmsbeacon-lab-%02x%02x%02x%02x",
 		       h->key.id[0], h->key.id[1], h->key.id[2], h->key.id[3]);
@@ -23,7 +23,7 @@ void lab_host_init(struct lab_host *h, const struct lab_host_params *p)
 
 void lab_host_done(struct lab_host *h)
 {
-	kms_clients_done(&h->clients);
+	kms_memory_done(&h->own);
 	lab_key_wipe(&h->key);
 }
 
@@ -35,7 +35,7 @@ static void refuse(struct lab_host *h, const struct addr *peer, int err, const u
 	char who[ADDR_TEXT_MAX], code[HRESULT_TEXT_MAX];
 	const char *text;
 
-	h->failed++;
+	h->memory->totals.failed++;
 	ret->hresult =
 		err == ERR_LAB_NOT_LAB || err == ERR_LAB_KEY ? HR_HOST_MISMATCH : HR_INVALID_DATA;
 	if (!log_limit_pass(&h->limit, peer, clock_mono_ms(h->p.clock), NULL))
@@ -87,7 +87,7 @@ static void remember(struct lab_host *h, const struct lab_request *rq, const str
 	struct kms_clients_seen seen;
 
 	/* Without memory the client is answered all the same, only not listed. */
-	if (kms_clients_add(&h->clients, &rq->cmid, rq->machine, now_ms, &seen) != 0 ||
+	if (kms_clients_add(&h->memory->clients, &rq->cmid, rq->machine, now_ms, &seen) != 0 ||
 	    !seen.other_name || !log_limit_pass(&h->limit, peer, clock_mono_ms(h->p.clock), NULL))
 		return;
 	guid_format(&rq->cmid, cmid);
@@ -142,8 +142,8 @@ static uint32_t objection(const struct lab_host *h, const struct lab_request *rq
 	return HR_OK;
 }
 
-void lab_host_request(struct lab_host *h, const struct addr *peer, const uint8_t *body, size_t len,
-		      struct lab_answer *ret)
+static void serve(struct lab_host *h, const struct addr *peer, const uint8_t *body, size_t len,
+		  struct lab_answer *ret)
 {
 	int64_t now_ms = clock_wall_ms(h->p.clock);
 	uint8_t nonce[LAB_NONCE_LEN];
@@ -152,7 +152,7 @@ void lab_host_request(struct lab_host *h, const struct addr *peer, const uint8_t
 	int err;
 
 	ret->body_len = 0;
-	h->requests++;
+	h->memory->totals.requests++;
 	err = lab_request_open(&h->key, body, len, &rq, nonce);
 	if (err != 0) {
 		refuse(h, peer, err, body, len, ret);
@@ -160,19 +160,26 @@ void lab_host_request(struct lab_host *h, const struct addr *peer, const uint8_t
 	}
 	ret->hresult = objection(h, &rq, now_ms);
 	if (ret->hresult != HR_OK) {
-		h->failed++;
-		event_12290(h, &rq, peer, ret->hresult, kms_count_now(&h->count, now_ms));
+		h->memory->totals.failed++;
+		event_12290(h, &rq, peer, ret->hresult, kms_count_now(&h->memory->count, now_ms));
 		return;
 	}
-	count = kms_count_add(&h->count, &rq.cmid, rq.n_policy, now_ms);
+	count = kms_count_add(&h->memory->count, &rq.cmid, rq.n_policy, now_ms);
 	remember(h, &rq, peer, now_ms);
 	if (answer(h, &rq, nonce, count, ret) != 0) {
-		h->failed++;
+		h->memory->totals.failed++;
 		ret->hresult = HR_INVALID_DATA;
 		log_error(&h->log, "lab.seal_failed", "text=%s",
 			  "OpenSSL could not encrypt an answer; is AES-256-GCM disabled here?");
 	} else {
-		h->by_licence[rq.licence]++;
+		h->memory->totals.by_licence[rq.licence]++;
 	}
 	event_12290(h, &rq, peer, ret->hresult, count);
+}
+
+void lab_host_request(struct lab_host *h, const struct addr *peer, const uint8_t *body, size_t len,
+		      struct lab_answer *ret)
+{
+	serve(h, peer, body, len, ret);
+	kms_memory_changed(h->memory);
 }

@@ -21,12 +21,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/rng.h"
-#include "kmscore/clients.h"
-#include "kmscore/count.h"
 #include "kmscore/events.h"
 #include "kmscore/kms.h"
 #include "kmscore/lab.h"
 #include "kmscore/log_limit.h"
+#include "kmscore/memory.h"
 
 /** Where events go beside the log; borrowed during the call. */
 typedef void lab_host_event_fn(void *ctx, const struct kms_event *e);
@@ -44,18 +43,16 @@ struct lab_host_params {
 	struct lab_rules rules;
 	const struct clock *clock; /* these two are borrowed for the host's life */
 	struct rng *rng;
+	struct kms_memory *memory;   /* likewise; NULL: one of its own, which ends with the host */
 	lab_host_event_fn *on_event; /* NULL: nobody */
 	void *ctx;
 };
 
 struct lab_host {
 	/* read by the service's status */
-	uint64_t requests;
-	uint64_t failed;
-	uint64_t by_licence[KMS_LICENCE_COUNT_];
-	struct kms_count count;
-	struct kms_clients clients;
+	struct kms_memory *memory;
 	/* private */
+	struct kms_memory own; /* what memory points to where none was given */
 	struct lab_host_params p;
 	struct lab_key key;
 	char host_pid[LAB_PID_MAX];

@@ -240,6 +240,7 @@ static int start_lab(struct kms_service *s, const struct kms_service_params *p,
 {
 	struct lab_host_params lp = { .clock = s->net->clock,
 				      .rng = s->net->rng,
+				      .memory = p->memory,
 				      .rules = lab_defaults(&p->lab),
 				      .on_event = p->on_event,
 				      .ctx = p->ctx };
@@ -409,7 +410,7 @@ void kms_service_set_lab(struct kms_service *s, const struct lab_rules *rules)
 
 size_t kms_service_duplicates(const struct kms_service *s, struct kms_duplicate *ret, size_t max)
 {
-	return kms_clients_list_duplicates(&s->lab.clients, ret, max);
+	return kms_clients_list_duplicates(&s->lab.memory->clients, ret, max);
 }
 
 void kms_service_status(struct kms_service *s, struct kms_service_status *ret)
@@ -419,13 +420,14 @@ void kms_service_status(struct kms_service *s, struct kms_service_status *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->mode = s->mode;
 	ret->listening = !s->stopped;
-	ret->requests = s->lab.requests + s->bad_calls;
-	ret->failed = s->lab.failed + s->bad_calls;
-	memcpy(ret->by_licence, s->lab.by_licence, sizeof(ret->by_licence));
-	ret->count = kms_count_now(&s->lab.count, now_ms);
-	ret->clients_30d = kms_clients_count(&s->lab.clients, now_ms);
-	ret->clients_7d = kms_clients_since(&s->lab.clients, now_ms - INT64_C(7) * 86400 * 1000);
-	ret->duplicates = kms_clients_duplicates(&s->lab.clients);
+	ret->requests = s->lab.memory->totals.requests + s->bad_calls;
+	ret->failed = s->lab.memory->totals.failed + s->bad_calls;
+	memcpy(ret->by_licence, s->lab.memory->totals.by_licence, sizeof(ret->by_licence));
+	ret->count = kms_count_now(&s->lab.memory->count, now_ms);
+	ret->clients_30d = kms_clients_count(&s->lab.memory->clients, now_ms);
+	ret->clients_7d =
+		kms_clients_since(&s->lab.memory->clients, now_ms - INT64_C(7) * 86400 * 1000);
+	ret->duplicates = kms_clients_duplicates(&s->lab.memory->clients);
 	ret->connections = listener_count(s->listener);
 	ret->refused = s->refused;
 }

@@ -42,6 +42,9 @@ struct kms_service_params {
 	/* mode lab */
 	const char *lab_key_file;
 	struct lab_rules lab; /* intervals of 0: the defaults of kms.h */
+	/** What is remembered of clients; borrowed for the service's life. NULL: nothing outlives
+	 * it. */
+	struct kms_memory *memory;
 	/** Each request that was served, as event 12290; NULL: nobody. From the loop, borrowed. */
 	lab_host_event_fn *on_event;
 	void *ctx;
@@ -56,7 +59,7 @@ struct kms_service_params {
 struct kms_service_status {
 	enum kms_mode mode;
 	bool listening;    /* false after kms_service_stop() */
-	uint64_t requests; /* since start */
+	uint64_t requests; /* of all that is remembered */
 	uint64_t failed;   /* of these, answered with another result than success, or a fault */
 	uint64_t by_licence[KMS_LICENCE_COUNT_]; /* lab requests served, by the client's status */
 	uint32_t count;                          /* what clients are told */

@@ -27,6 +27,9 @@ def site(named, loopback, kb, daemon, kms_host, tmp_path):
             self.daemon.stop()
             self.start()
 
+        def run(self, *words):
+            return kb(*words)
+
         def kb(self, command, *words, **how):
             return kb(command, "-c", self.config, *words, **how)
 
@@ -88,6 +91,10 @@ def site(named, loopback, kb, daemon, kms_host, tmp_path):
     return make
 
 
+def kb_client(s, *words):
+    return s.run("client", *words)
+
+
 def wait_cycle(s):
     """Until one more check of the daemon's own has ended."""
     before = s.kb("status", "--json").json["records"][0]["last_proven"]
@@ -120,6 +127,38 @@ def test_drain_waits_closes_and_lasts_until_resume(site):
     assert r.code == 0, r
     s.wait_targets("kms1", "office")
     assert s.listens() and s.host()["drained"] is False
+
+
+def test_clients_are_remembered_over_resume_and_restart(site):
+    s = site(hosts="local, office")
+    s.wait_targets("kms1", "office")
+    assert s.listens()
+    folder = s.config.parent
+
+    def ask(n):
+        """The count that client n is told."""
+        args = ("--state", folder / f"client{n}.json")
+        assert kb_client(s, "skms", s.listen[0], *args).code == 0
+        return kb_client(s, "ato", "--json", "--key", folder / "state" / "lab.key", *args).json["count"]
+
+    assert (ask(1), ask(2)) == (1, 2)
+
+    def clients():
+        service = s.kb("status", "--json").json["service"]
+        return service["count"], service["clients_30d"], service["requests"]
+
+    assert clients() == (2, 2, 2)
+    r = s.kb("drain", "--wait", "--json")
+    assert r.code == 0 and r.json["clients_7d"] == 2, r
+    assert "2 clients used it in the last 7 days" in s.kb("drain").out
+    s.restart()  # drained, and still told
+    assert s.kb("drain", "--json").json["clients_7d"] == 2
+    assert s.kb("resume").code == 0
+    assert clients() == (2, 2, 2)
+    s.wait_targets("kms1", "office")
+    assert s.listens()
+    assert (ask(1), ask(3)) == (2, 3)  # the one is known, the other new
+    assert clients() == (3, 3, 4)
 
 
 def test_restart_during_the_wait_neither_shortens_nor_lengthens_it(site):

@@ -77,7 +77,8 @@ static void crowd(struct life *l)
 	for (unsigned i = 0; i < l->others; i++) {
 		struct guid g = { { 0xee, (uint8_t)(i >> 8), (uint8_t)i } };
 
-		(void)kms_count_add(&l->host.count, &g, l->c.product->n_policy, l->clock.wall_ms);
+		(void)kms_count_add(&l->host.memory->count, &g, l->c.product->n_policy,
+				    l->clock.wall_ms);
 	}
 }
 

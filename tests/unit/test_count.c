@@ -169,6 +169,86 @@ static void t_long_names(void **state)
 	kms_clients_done(&f.t);
 }
 
+/* What has changed since it was last taken, also after an attempt to keep it that failed. */
+static void t_changed_clients_are_given_once(void **state)
+{
+	struct kms_client_entry e[8];
+	struct clients_fixture f;
+
+	(void)state;
+	clients_setup(&f, 4);
+	for (uint32_t i = 1; i <= 3; i++)
+		(void)seen(&f, i, "pc", T0 + i);
+	assert_int_equal(kms_clients_changed(&f.t), 3);
+	assert_int_equal(kms_clients_take_changed(&f.t, e, 8), 3);
+	assert_int_equal(kms_clients_take_changed(&f.t, e + 3, 8), 0);
+	(void)seen(&f, 2, "pc", T0 + 10);
+	kms_clients_put_back(&f.t, e, 3); /* 1 and 3 stand behind 2 */
+	(void)seen(&f, 4, "pc", T0 + 11);
+	assert_int_equal(kms_clients_changed(&f.t), 4);
+	assert_int_equal(kms_clients_take_changed(&f.t, e, 3), 3);
+	assert_int_equal(kms_clients_changed(&f.t), 1);
+	(void)seen(&f, 5, "pc", T0 + 12); /* the oldest one had not been taken: it is forgotten */
+	assert_int_equal(kms_clients_take_changed(&f.t, e, 8), 1);
+	assert_int_equal(e[0].seen_ms, T0 + 12);
+	assert_int_equal(kms_clients_changed(&f.t), 0);
+	kms_clients_done(&f.t);
+}
+
+static void t_clients_of_an_earlier_process(void **state)
+{
+	static const char *const names[] = { "pc", "server", "" };
+	struct kms_client_entry e = { .duplicate = true, .before = "other" };
+	struct clients_fixture f;
+	char whole[100];
+
+	(void)state;
+	clients_setup(&f, 100);
+	for (uint32_t i = 0; i < 3; i++) {
+		e.cmid = id(i);
+		e.seen_ms = T0 + i;
+		(void)snprintf(e.name, sizeof(e.name), "%s", names[i]);
+		e.duplicate = i == 1;
+		assert_int_equal(kms_clients_restore(&f.t, &e), 0);
+	}
+	e.cmid = id(3);
+	e.duplicate = false;
+	memset(whole, 'x', sizeof(whole));
+	whole[99] = '\0';
+	memcpy(e.name, whole, sizeof(e.name) - 1);
+	e.name[sizeof(e.name) - 1] = '\0';
+	assert_int_equal(kms_clients_restore(&f.t, &e), 0);
+	assert_int_equal(kms_clients_restore(&f.t, &e), 0); /* given twice: once */
+	assert_int_equal(kms_clients_changed(&f.t), 0);
+	assert_int_equal(kms_clients_duplicates(&f.t), 1);
+	assert_int_equal(kms_clients_since(&f.t, T0 + 1), 3);
+	assert_true(seen(&f, 0, "pc", T0 + 10).known);
+	assert_false(seen(&f, 0, "pc", T0 + 10).other_name);
+	assert_true(seen(&f, 1, "pc", T0 + 11).other_name);
+	assert_false(seen(&f, 3, whole, T0 + 12).other_name); /* of which only a part was kept */
+	whole[98] = 'y';
+	assert_true(seen(&f, 3, whole, T0 + 13).other_name);
+	kms_clients_done(&f.t);
+}
+
+static void t_count_of_an_earlier_process(void **state)
+{
+	struct kms_count_entry e[12];
+	struct kms_count c;
+
+	(void)state;
+	for (uint32_t i = 0; i < 12; i++)
+		e[i] = (struct kms_count_entry){ .cmid = id(i + 1), .seen_ms = T0 + i };
+	kms_count_restore(&c, KMS_COUNT_SMALL, e, 12); /* the newest are kept */
+	assert_int_equal(kms_count_now(&c, T0 + 20), KMS_COUNT_SMALL);
+	assert_int_equal(add(&c, 3, 5, T0 + 20), KMS_COUNT_SMALL);
+	assert_int_equal(add(&c, 99, 25, T0 + 20), KMS_COUNT_SMALL + 1);
+	kms_count_restore(&c, 7, e, 12); /* no size that a table has */
+	assert_int_equal(kms_count_now(&c, T0), 0);
+	kms_count_restore(&c, KMS_COUNT_LARGE, e, 2);
+	assert_int_equal(kms_count_now(&c, T0 + KMS_CMID_LIFE_MS), 1);
+}
+
 static void t_clients_are_bounded(void **state)
 {
 	struct clients_fixture f;
@@ -221,6 +301,9 @@ int main(void)
 		cmocka_unit_test(t_cloned_images_are_noticed),
 		cmocka_unit_test(t_clients_of_the_last_days),
 		cmocka_unit_test(t_long_names),
+		cmocka_unit_test(t_changed_clients_are_given_once),
+		cmocka_unit_test(t_clients_of_an_earlier_process),
+		cmocka_unit_test(t_count_of_an_earlier_process),
 		cmocka_unit_test(t_clients_are_bounded),
 		cmocka_unit_test(t_clients_like_a_simple_model),
 	};

@@ -185,7 +185,7 @@ static void t_3_thirty_days(void **state)
 	f.clock.wall_ms = T0 + 30 * KMS_DAY_MS - 1;
 	assert_int_equal(ask(&f, 1, KMS_THRESHOLD_CLIENT), 20);
 	f.clock.wall_ms = T0 + 30 * KMS_DAY_MS;
-	assert_int_equal(kms_count_now(&f.h.count, f.clock.wall_ms), 1);
+	assert_int_equal(kms_count_now(&f.h.memory->count, f.clock.wall_ms), 1);
 	assert_int_equal(ask(&f, 21, KMS_THRESHOLD_CLIENT), 2);
 	teardown(&f);
 }
@@ -220,7 +220,7 @@ static void t_5_cloned_image_freezes_the_count(void **state)
 	setup(&f, NULL);
 	assert_int_equal(ask(&f, 1, KMS_THRESHOLD_CLIENT), 1);
 	assert_int_equal(ask(&f, 1, KMS_THRESHOLD_CLIENT), 1);
-	assert_int_equal(kms_clients_list_duplicates(&f.h.clients, dup, 2), 0);
+	assert_int_equal(kms_clients_list_duplicates(&f.h.memory->clients, dup, 2), 0);
 	for (unsigned i = 2; i <= 40; i++) {
 		rq = request_of(&f, 1, KMS_THRESHOLD_CLIENT);
 		(void)snprintf(rq.machine, sizeof(rq.machine), "clone%u", i);
@@ -229,8 +229,8 @@ static void t_5_cloned_image_freezes_the_count(void **state)
 	}
 	assert_non_null(strstr(f.line, "kms.duplicate_cmid"));
 	assert_non_null(strstr(f.line, "sysprep /generalize"));
-	assert_int_equal(kms_clients_duplicates(&f.h.clients), 1);
-	assert_int_equal(kms_clients_list_duplicates(&f.h.clients, dup, 2), 1);
+	assert_int_equal(kms_clients_duplicates(&f.h.memory->clients), 1);
+	assert_int_equal(kms_clients_list_duplicates(&f.h.memory->clients, dup, 2), 1);
 	assert_true(guid_equal(&dup[0].cmid, &rq.cmid));
 	assert_string_equal(dup[0].machine[0], "clone40");
 	assert_string_equal(dup[0].machine[1], "clone39");
@@ -275,11 +275,11 @@ static void t_9_counters(void **state)
 	assert_int_equal(guid_parse(lab_product_find("windows")->kms_id, &rq.kms_id), 0);
 	assert_int_equal(send_request(&f, &rq), HR_HOST_MISMATCH);
 	f.clock.wall_ms += 100 * KMS_DAY_MS; /* ids expire, counters do not */
-	assert_int_equal(kms_count_now(&f.h.count, f.clock.wall_ms), 0);
+	assert_int_equal(kms_count_now(&f.h.memory->count, f.clock.wall_ms), 0);
 	for (unsigned licence = 0; licence < KMS_LICENCE_COUNT_; licence++)
-		assert_int_equal(f.h.by_licence[licence], licence + 1);
-	assert_int_equal(f.h.requests, 28 + 1);
-	assert_int_equal(f.h.failed, 1);
+		assert_int_equal(f.h.memory->totals.by_licence[licence], licence + 1);
+	assert_int_equal(f.h.memory->totals.requests, 28 + 1);
+	assert_int_equal(f.h.memory->totals.failed, 1);
 	teardown(&f);
 }
 
@@ -295,7 +295,7 @@ static void t_10_count_begins_anew(void **state)
 		(void)ask(&f, i, KMS_THRESHOLD_CLIENT);
 	lab_host_done(&f.h);
 	new_host(&f, &usual);
-	assert_int_equal(kms_count_now(&f.h.count, T0), 0);
+	assert_int_equal(kms_count_now(&f.h.memory->count, T0), 0);
 	assert_int_equal(ask(&f, 1, KMS_THRESHOLD_CLIENT), 1);
 	teardown(&f);
 }
@@ -333,9 +333,9 @@ static void t_products_of_the_host(void **state)
 			assert_int_equal(
 				guid_parse(lab_product_find(rows[i].asked)->kms_id, &rq.kms_id), 0);
 		assert_int_equal(send_request(&f, &rq), rows[i].hresult);
-		assert_int_equal(kms_count_now(&f.h.count, T0), rows[i].hresult == 0);
-		assert_int_equal(kms_clients_count(&f.h.clients, T0), rows[i].hresult == 0);
-		assert_int_equal(f.h.failed, rows[i].hresult != 0);
+		assert_int_equal(kms_count_now(&f.h.memory->count, T0), rows[i].hresult == 0);
+		assert_int_equal(kms_clients_count(&f.h.memory->clients, T0), rows[i].hresult == 0);
+		assert_int_equal(f.h.memory->totals.failed, rows[i].hresult != 0);
 		teardown(&f);
 	}
 }
@@ -353,8 +353,8 @@ static void t_host_that_is_not_activated(void **state)
 	setup(&f, &rules);
 	rq = request_of(&f, 1, 5);
 	assert_int_equal(send_request(&f, &rq), HR_HOST_NOT_ACTIVATED);
-	assert_int_equal(kms_count_now(&f.h.count, T0), 0);
-	assert_int_equal(f.h.failed, 1);
+	assert_int_equal(kms_count_now(&f.h.memory->count, T0), 0);
+	assert_int_equal(f.h.memory->totals.failed, 1);
 	assert_non_null(strstr(f.event, "0xC004F041"));
 	rules.not_activated = false;
 	lab_host_set_rules(&f.h, &rules);
@@ -388,7 +388,7 @@ static void t_clocks(void **state)
 		rq = request_of(&f, 1, 25);
 		rq.client_time = lab_filetime(T0 + rows[i].skew_ms);
 		assert_int_equal(send_request(&f, &rq), rows[i].hresult);
-		assert_int_equal(kms_count_now(&f.h.count, T0), rows[i].hresult == 0);
+		assert_int_equal(kms_count_now(&f.h.memory->count, T0), rows[i].hresult == 0);
 		teardown(&f);
 	}
 }

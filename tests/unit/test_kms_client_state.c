@@ -89,7 +89,7 @@ static void crowd(struct fixture *f, unsigned n)
 		struct guid g;
 
 		guid_random(&f->rng, &g);
-		(void)kms_count_add(&f->host.count, &g, 25, now(f));
+		(void)kms_count_add(&f->host.memory->count, &g, 25, now(f));
 	}
 }
 

@@ -125,9 +125,9 @@ static void t_answers_echo_and_count(void **state)
 		assert_int_equal(rs.renewal_min, 10080);
 		assert_true(rs.host_pid[0] != '\0');
 	}
-	assert_int_equal(f.h.requests, 3);
-	assert_int_equal(f.h.failed, 0);
-	assert_int_equal(f.h.by_licence[KMS_OOB_GRACE], 3);
+	assert_int_equal(f.h.memory->totals.requests, 3);
+	assert_int_equal(f.h.memory->totals.failed, 0);
+	assert_int_equal(f.h.memory->totals.by_licence[KMS_OOB_GRACE], 3);
 	assert_int_equal(f.told, 3);
 	teardown(&f);
 }
@@ -159,9 +159,9 @@ static void t_windows_client_is_refused(void **state)
 	lab_host_request(&f.h, &f.peer, (const uint8_t *)"ab", 2, &f.a); /* within the minute */
 	assert_int_equal(f.a.hresult, 0xC004F042);
 	assert_int_equal(f.lines, 3);
-	assert_int_equal(f.h.failed, 4);
+	assert_int_equal(f.h.memory->totals.failed, 4);
 	assert_int_equal(f.told, 0);
-	assert_int_equal(kms_count_now(&f.h.count, T0), 0);
+	assert_int_equal(kms_count_now(&f.h.memory->count, T0), 0);
 	teardown(&f);
 }
 
@@ -216,9 +216,9 @@ static void t_clock_skew(void **state)
 		assert_int_equal(f.a.hresult, rows[i].hresult);
 		assert_int_equal(f.a.body_len > 0, rows[i].hresult == 0);
 	}
-	assert_int_equal(f.h.failed, 3);
+	assert_int_equal(f.h.memory->totals.failed, 3);
 	assert_int_equal(f.told, 6); /* a host logs these too */
-	assert_int_equal(kms_count_now(&f.h.count, T0), 1);
+	assert_int_equal(kms_count_now(&f.h.memory->count, T0), 1);
 	teardown(&f);
 }
 
@@ -240,7 +240,7 @@ static void t_cloned_image_is_reported_once(void **state)
 	assert_non_null(strstr(f.line, "pc2"));
 	ask(&f, &a);
 	assert_int_equal(f.lines, 1);
-	assert_int_equal(kms_clients_duplicates(&f.h.clients), 1);
+	assert_int_equal(kms_clients_duplicates(&f.h.memory->clients), 1);
 	teardown(&f);
 }
 
