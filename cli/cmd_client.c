@@ -10,6 +10,7 @@
 #include "cli/client_ato.h"
 #include "cli/client_fleet.h"
 #include "cli/discover_options.h"
+#include "cli/discover_text.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include "common/hresult.h"
@@ -35,6 +36,7 @@ static const struct cli_option options[] = {
 	  "ato, fleet: suffix of the client, in order (default: discovery.suffixes, else "
 	  "resolv.conf's)" },
 	{ 's', "server", "A[:PORT]", true, "ato, fleet: resolver to ask" },
+	{ 0, "explain", NULL, false, "ato: also print each decision and each DNS question" },
 	{ 0, "count", "N", false, "fleet: how many clients" },
 	{ 0, "hosts-from", "SOURCE", false,
 	  "fleet: dns (the default: each client looks for itself), or HOST[:PORT]" },
@@ -129,6 +131,12 @@ static json_t *report_ato(const struct call *c, const struct client_ato *a)
 			 lab_client_dlv_json(&c->client, clock_wall_ms(c->session.env.net.clock)));
 }
 
+static void print_indented(const char *text)
+{
+	(void)printf("  ");
+	print_wrapped_from(stdout, 2, 0, text);
+}
+
 static void print_ato(const struct call *c, const struct client_ato *a)
 {
 	const struct hresult_info *info = hresult_find(a->code);
@@ -146,8 +154,10 @@ static void print_ato(const struct call *c, const struct client_ato *a)
 	if (a->code == HR_NOT_ENOUGH_COUNT)
 		(void)printf("  The host's count is %u, this product needs %u.\n", c->client.count,
 			     c->client.product->n_policy);
+	else if (a->text[0] != '\0')
+		print_indented(a->text);
 	if (info != NULL)
-		(void)printf("  %s\n", info->next_step);
+		print_indented(info->next_step);
 }
 
 /* 0, or the exit code. */
@@ -183,8 +193,11 @@ static int verb_ato(struct call *c)
 		print_json(report_ato(c, a));
 	else
 		print_ato(c, a);
-	if (!cli_has(c->args, "json"))
+	if (!cli_has(c->args, "json")) {
+		if (cli_has(c->args, "explain"))
+			discover_print_decisions(a->discovery);
 		json_decref(a->discovery);
+	}
 	free(a);
 	return activated ? CLI_YES : CLI_NO;
 }

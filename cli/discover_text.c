@@ -239,6 +239,12 @@ static void print_decisions(const json_t *list)
 	}
 }
 
+void discover_print_decisions(const json_t *report)
+{
+	print_decisions(json_object_get(report, "steps"));
+	print_questions(json_object_get(report, "queries"));
+}
+
 void discover_print(const json_t *report, bool explain)
 {
 	const json_t *selected = json_object_get(report, "selected");
@@ -253,8 +259,6 @@ void discover_print(const json_t *report, bool explain)
 	if (json_array_size(json_object_get(report, "candidates")) > 0)
 		print_hosts(report);
 	print_tries(report, explain);
-	if (explain) {
-		print_decisions(json_object_get(report, "steps"));
-		print_questions(json_object_get(report, "queries"));
-	}
+	if (explain)
+		discover_print_decisions(report);
 }

@@ -7,5 +7,7 @@
 
 /** @p explain: also each decision, each try and each DNS question. */
 void discover_print(const json_t *report, bool explain);
+/** The decisions and the DNS questions alone. */
+void discover_print_decisions(const json_t *report);
 
 #endif

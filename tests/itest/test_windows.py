@@ -265,6 +265,19 @@ def test_activation_walks_the_hosts_as_discovery_does(zones, lab, loopback, clie
     assert code(r) == "0x8007232A" and r["attempts"] == []
 
 
+def test_activation_is_explained(zones, lab, kb, tmp_path):
+    d = lab()
+    server = zones({"a.test": [f"_vlmcs._tcp SRV 0 0 {d.where[1]} lab", f"lab A {d.where[0]}"], "b.test": []})
+    args = ("--key", d.folder / "state" / "lab.key", "--state", tmp_path / "c.json", "--server", f"{server.address}:{server.port}")
+    r = kb("client", "ato", "--explain", "-d", "a.test", *args)
+    assert r.code == 1 and "0xC004F038" in r.out
+    for words in ("lowest priority first", "_vlmcs._tcp.a.test", "is cached and tried first next time"):
+        assert words in " ".join(r.out.split()), words
+    kb("client", "ckhc", *args[:4])
+    r = kb("client", "ato", "-d", "b.test", *args)
+    assert "Error: 0x8007232B" in r.out and "no SRV record under the suffix" in r.out
+
+
 def test_activation_only_is_remembered_where_that_is_set(zones, lab, client):
     d = lab()
     key = d.folder / "state" / "lab.key"
