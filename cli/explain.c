@@ -52,7 +52,8 @@ static bool code_row(size_t i, struct explain_row *ret)
 	if ((c->family == CODE_DNS && c->code <= 10) ||
 	    (c->family == CODE_TSIG && c->code >= 16 && c->code <= 18))
 		ret->hresult = hresult_from_rcode(c->code);
-	(void)snprintf(ret->code, sizeof(ret->code), c->family == CODE_FAULT ? "0x%08X" : "%u",
+	(void)snprintf(ret->code, sizeof(ret->code),
+		       c->family == CODE_FAULT || c->family == CODE_STATUS ? "0x%08X" : "%u",
 		       c->code);
 	return true;
 }
@@ -217,6 +218,23 @@ static size_t find_number(uint32_t v, struct explain_row ret[EXPLAIN_MATCHES_MAX
 	return n;
 }
 
+/** The status flags that @p v is made of; 0 where it holds anything else. */
+static size_t find_flags(uint32_t v, struct explain_row ret[EXPLAIN_MATCHES_MAX])
+{
+	const struct code_info *c;
+	struct explain_row r;
+	size_t n = 0;
+
+	for (size_t i = 0; (c = codes_at(i)) != NULL; i++) {
+		if (c->family != CODE_STATUS || (v & c->code) == 0)
+			continue;
+		v &= ~c->code;
+		if (code_row(i, &r))
+			add(ret, &n, &r);
+	}
+	return v == 0 ? n : 0;
+}
+
 static size_t find_name(const char *name, size_t len, struct explain_row ret[EXPLAIN_MATCHES_MAX])
 {
 	struct explain_row r;
@@ -249,6 +267,8 @@ size_t explain_find(const char *text, struct explain_row ret[EXPLAIN_MATCHES_MAX
 	k = numbers(text, number);
 	for (size_t i = 0; i < k && n == 0; i++)
 		n = find_number(number[i], ret);
+	for (size_t i = 0; i < k && n == 0; i++)
+		n = find_flags(number[i], ret);
 	return n;
 }
 

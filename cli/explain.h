@@ -28,7 +28,8 @@ bool explain_at(size_t i, struct explain_row *ret);
 /**
  * The rows that @p text means: a name in any case, `NOTAUTH(BADTIME)` with one inside another, or a
  * number: hexadecimal with or without 0x, decimal, negative as PowerShell shows an HRESULT, or the
- * Win32 code inside one (1722 is 0x800706BA). A small number can mean several.
+ * Win32 code inside one (1722 is 0x800706BA), or several status flags in one (0x4000008). A small
+ * number can mean several things.
  * @return how many.
  */
 size_t explain_find(const char *text, struct explain_row ret[EXPLAIN_MATCHES_MAX]);

@@ -204,6 +204,24 @@ static const struct code_info table[] = {
 	{ CODE_REJECT, 3, "context_local_limit_exceeded", "the server takes no further context",
 	  "too many contexts on one connection", "try again on a new connection" },
 
+	{ CODE_STATUS, 0x00000008, "KMS_STATUS_OTHER_PC",
+	  "only a warning that comes with the other flags", "set beside another flag",
+	  "explain the other flag" },
+	{ CODE_STATUS, 0x01000000, "KMS_STATUS_NO_BINDING_REGISTRATION",
+	  "no registration of a binding server", "the host is not set up as a KMS host",
+	  "check on the host that its key is installed and activated (slmgr /dlv)" },
+	{ CODE_STATUS, 0x02000000, "KMS_STATUS_INVALID_REGISTRATION",
+	  "the registration data has a type that is not valid", "damaged settings on the client",
+	  "clear the host on the client (slmgr /ckms) and try again" },
+	{ CODE_STATUS, 0x04000000, "KMS_STATUS_NOT_ENOUGH_COUNT",
+	  "the count of the host is below the threshold of the product (0xC004F038)",
+	  "too few machines, cloned machine ids, or a count split over several hosts",
+	  "compare the fifth field of event 12289 with the tenth of 12288" },
+	{ CODE_STATUS, 0x08000000, "KMS_STATUS_NOT_WINDOWS_SLP",
+	  "the firmware has no marker of a qualifying system (0xC004F035)",
+	  "a volume key on a machine without an OEM licence",
+	  "check the OEM licence of the machine, or use a MAK" },
+
 	{ CODE_EVENT, 12288, "event 12288",
 	  "a client has sent an activation request to a KMS host, or could not",
 	  "logged for each try; its first field is the HRESULT, its third the host and port",
@@ -234,6 +252,7 @@ const char *code_family_name(enum code_family f)
 		[CODE_FAULT] = "RPC fault",
 		[CODE_NAK] = "RPC bind refused",
 		[CODE_REJECT] = "RPC context rejected",
+		[CODE_STATUS] = "status flag of events 12288 and 12289",
 		[CODE_EVENT] = "KMS event",
 	};
 

@@ -15,6 +15,7 @@ enum code_family {
 	CODE_FAULT,  /* status of a DCE/RPC fault (C706 appendix E) */
 	CODE_NAK,    /* reason of a bind_nak (C706 12.6.4.5) */
 	CODE_REJECT, /* reason why an RPC context was rejected (C706 12.6.4.4) */
+	CODE_STATUS, /* flags in the second field of events 12288 and 12289 */
 	CODE_EVENT,  /* id of a KMS event */
 	CODE_FAMILY_COUNT_,
 };

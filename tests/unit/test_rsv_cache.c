@@ -171,6 +171,21 @@ static void t_oldest_product_is_forgotten(void **state)
 	assert_non_null(rsv_cache_get(&c));
 }
 
+static void write_many_products(int n)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs("{\"version\": 1, \"caching\": true, \"products\": [", f);
+	for (int i = 0; i < n; i++)
+		fprintf(f,
+			"%s{\"product\": \"p%d\", \"name\": \"k\", \"port\": 1, \"address\": null, "
+			"\"when\": \"2026-11-21T08:00:00Z\", \"source\": \"dns\"}",
+			i > 0 ? ", " : "", i);
+	fputs("]}", f);
+	fclose(f);
+}
+
 /* A broken file is named, ignored, and replaced by the next success. */
 static void t_damaged_files(void **state)
 {
@@ -213,6 +228,12 @@ static void t_damaged_files(void **state)
 	assert_int_equal(rsv_cache_save(&c, path, &info), 0);
 	assert_int_equal(rsv_cache_load(&c, path, &info), 0);
 	assert_non_null(rsv_cache_get(&c));
+	write_many_products(RSV_CACHE_HOSTS);
+	assert_int_equal(rsv_cache_load(&c, path, &info), 0);
+	assert_int_equal(c.n, RSV_CACHE_HOSTS);
+	write_many_products(RSV_CACHE_HOSTS + 1); /* nothing of ours wrote that */
+	assert_int_equal(rsv_cache_load(&c, path, &info), ERR_PARSE);
+	assert_int_equal(c.n, 0);
 }
 
 /* What a newer program wrote is neither understood nor lost. */

@@ -190,6 +190,28 @@ static void t_merged_suffixes(void **state)
 	discover_done(&f);
 }
 
+/* What was put together so far is freed, wherever the end comes. */
+static void t_cancel_between_merged_suffixes(void **state)
+{
+	(void)state;
+	for (int steps = 0; steps < 10; steps++) {
+		struct discover_fixture f;
+
+		discover_init(&f, discover_corp, N(discover_corp));
+		f.zone.silent_for = DEPT;
+		f.p.n_suffixes = 2;
+		f.p.merge_suffixes = true;
+		discover_start(&f);
+		for (int i = 0; i < steps; i++)
+			test_net_step(&f.t);
+		assert_int_equal(f.calls, 0);
+		rsv_discover_cancel(f.d);
+		test_net_run_until(&f.t, &f.done);
+		assert_int_equal(f.err, ERR_CANCELED);
+		discover_done(&f);
+	}
+}
+
 /* The last suffix's failure is the one that is shown. */
 static void t_last_failure_is_shown(void **state)
 {
@@ -347,6 +369,7 @@ int main(void)
 		cmocka_unit_test(t_cache_written_on_activation),
 		cmocka_unit_test(t_wrong_host_ends_the_search),
 		cmocka_unit_test(t_merged_suffixes),
+		cmocka_unit_test(t_cancel_between_merged_suffixes),
 		cmocka_unit_test(t_last_failure_is_shown),
 		cmocka_unit_test(t_no_devolution),
 		cmocka_unit_test(t_manual_beats_lookup_domain),
