@@ -5,6 +5,7 @@
 
 #include "common/err.h"
 #include "common/mem.h"
+#include "resolver/shared.h"
 #include "resolver/survey.h"
 
 /** One domain in work. */
@@ -21,12 +22,19 @@ struct verify_work {
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static void on_tables_freed(void *ctx)
+static void on_shared_freed(void *ctx)
 {
 	struct verify_pass *v = ctx;
 
 	v->p.done(v, v->err);
 	/* v may be freed memory now */
+}
+
+static void on_targets_freed(void *ctx)
+{
+	struct verify_pass *v = ctx;
+
+	rsv_shared_free(v->shared, on_shared_freed, v);
 }
 
 static void take(struct verify_pass *v, struct verify_pass_slot *s);
@@ -39,7 +47,7 @@ static void maybe_over(struct verify_pass *v)
 	/* After a cancel there are gaps, of those that were given up. */
 	for (; v->first < v->next; v->first++)
 		take(v, &v->window[v->first % VERIFY_WINDOW]);
-	rsv_targets_free(v->targets, on_tables_freed, v);
+	rsv_targets_free(v->targets, on_targets_freed, v);
 }
 
 static void cancel_work(struct verify_work *w)
@@ -155,6 +163,7 @@ static void start_one(struct verify_pass *v, const struct domain_item *d)
 	v->n_running++;
 	p.domain = d->name;
 	p.targets = v->targets;
+	p.shared = v->shared;
 	v->p.prepare(v->p.ctx, &p);
 	if (v->p.lookup_only) {
 		w->op.survey.owner = w;
@@ -204,6 +213,7 @@ void verify_pass_start(struct verify_pass *v, struct net *net, const struct veri
 	v->net = net;
 	v->p = *p;
 	v->targets = mem_must(rsv_targets_new(net, &tp));
+	v->shared = mem_must(rsv_shared_new(net, p->servers, p->n_servers));
 	start_more(v);
 }
 

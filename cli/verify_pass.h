@@ -62,6 +62,7 @@ struct verify_pass {
 	struct net *net;
 	struct verify_pass_params p;
 	struct rsv_targets *targets;
+	struct rsv_shared *shared;
 	struct verify_work *running[SURVEY_PARALLEL];
 	unsigned parallel;
 	unsigned n_running;

@@ -35,6 +35,7 @@ enum err_class {
 	X(SECRET_READABLE,   -10011, FATAL,       "a secret file is readable by others") \
 	X(PARSE,             -10012, FATAL,       "cannot be parsed") \
 	X(NO_SERVER,         -10013, FATAL,       "no server to ask") \
+	X(NOT_ASKED,         -10014, NEXT_SERVER, "silent before in this run, so not asked again") \
 	X(DNS_MALFORMED,     -10100, NEXT_SERVER, "malformed DNS message") \
 	X(DNS_MISMATCH,      -10101, RETRY,       "the DNS message answers another question") \
 	X(DNS_NODATA,        -10102, FATAL,       "the name exists but has no record of this type") \

@@ -216,6 +216,7 @@ static void find_zone(struct rsv_audit_impl *a)
 		.servers = list,
 		.n_servers = rsv_audit_ways(a, list),
 		.queries = &a->r.queries,
+		.shared = a->p.shared,
 	};
 
 	a->state = RSV_AUDIT_ZONE;

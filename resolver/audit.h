@@ -196,8 +196,11 @@ struct rsv_audit_params {
 	size_t n_suffixes;
 	unsigned resolver_samples;   /* questions to each resolver; 0: 1 */
 	struct rsv_targets *targets; /* borrowed until done() */
-	uint32_t settle_ms;          /* 0: RSV_AUDIT_SETTLE_MS */
-	uint32_t total_ms;           /* 0: RSV_AUDIT_TOTAL_MS */
+	/** What the audits of one run have learned of name servers. NULL: nothing is shared.
+	 * Borrowed until done(). */
+	struct rsv_shared *shared;
+	uint32_t settle_ms; /* 0: RSV_AUDIT_SETTLE_MS */
+	uint32_t total_ms;  /* 0: RSV_AUDIT_TOTAL_MS */
 };
 
 struct rsv_audit;

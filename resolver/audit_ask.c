@@ -132,6 +132,21 @@ static void take_set(struct rsv_server_view *v, struct rsv_lookup_result *r)
 		v->addr = r->server;
 }
 
+/** For the other audits of the run: thousands of domains may have one dead server in common. */
+static void tell_others(const struct rsv_server_ask *k, const struct rsv_lookup_result *r)
+{
+	struct rsv_shared *s = k->a->p.shared;
+
+	if (s == NULL)
+		return;
+	if (r->err != ERR_TIMEOUT) {
+		rsv_shared_heard(s, &r->server, false);
+		return;
+	}
+	for (size_t n = 0; n < k->n_addrs; n++)
+		rsv_shared_heard(s, &k->addrs[n].addr, true);
+}
+
 static void on_srv(struct rsv_lookup *l, struct rsv_lookup_result *r)
 {
 	struct rsv_server_ask *k = l->owner;
@@ -142,6 +157,7 @@ static void on_srv(struct rsv_lookup *l, struct rsv_lookup_result *r)
 	k->srv_running = false;
 	if (!rsv_audit_goes_on(a))
 		return;
+	tell_others(k, r);
 	if (k->samples++ == 0 || v->role != RSV_ROLE_RESOLVER || r->aa)
 		take_set(v, r);
 	else if (!rsv_same_answer(v->srv_err, &v->set, r->err, &r->set))
@@ -179,7 +195,7 @@ static void ask_set(struct rsv_audit_impl *a, size_t i)
 	struct rsv_lookup_params p = {
 		.name = is_ns ? a->found.owner : a->srv_name,
 		.servers = k->addrs,
-		.n_servers = v->n_addrs,
+		.n_servers = k->n_addrs,
 		.rd = !is_ns,
 		.total_ms = RSV_AUDIT_SERVER_MS,
 		.queries = &a->r.queries,
@@ -200,10 +216,16 @@ static void ask_server(struct rsv_audit_impl *a, size_t i)
 	if (v->n_addrs == 0)
 		return;
 	k->a = a;
+	k->n_addrs = 0;
 	for (size_t n = 0; n < v->n_addrs; n++)
-		k->addrs[n].addr = v->addrs[n];
+		if (a->p.shared == NULL || rsv_shared_worth_asking(a->p.shared, &v->addrs[n]))
+			k->addrs[k->n_addrs++].addr = v->addrs[n];
+	if (k->n_addrs == 0) {
+		v->soa_err = v->srv_err = ERR_NOT_ASKED;
+		return;
+	}
 	if (a->r.has_zone && (v->role != RSV_ROLE_RESOLVER || v->aa))
-		ask_soa(a, k, v->n_addrs, v->role != RSV_ROLE_NS);
+		ask_soa(a, k, k->n_addrs, v->role != RSV_ROLE_NS);
 	ask_set(a, i);
 }
 

@@ -19,7 +19,8 @@ enum rsv_audit_state {
 /** The questions to one server; answers go to result.servers[same index]. */
 struct rsv_server_ask {
 	struct rsv_audit_impl *a;
-	struct dns_server addrs[HOST_LOOKUP_ADDRS_MAX];
+	struct dns_server addrs[HOST_LOOKUP_ADDRS_MAX]; /* those that are worth asking */
+	size_t n_addrs;
 	struct dns_question soa_question;
 	struct dns_client soa;
 	struct rsv_lookup srv;

@@ -266,7 +266,7 @@ static void target_start(struct rsv_target *x)
 		.servers = t->servers,
 		.n_servers = t->p.n_servers,
 		.total_ms = t->p.resolve_ms,
-		.any_order = t->p.prober == NULL,
+		.any_order = t->p.prober == NULL && !t->p.in_order,
 	};
 
 	t->running++;

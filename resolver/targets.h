@@ -45,6 +45,8 @@ struct rsv_targets_params {
 	unsigned parallel;                /* in work at once; 0: RSV_TARGETS_PARALLEL */
 	const struct dns_server *servers; /* none: net->resolvers. Copied */
 	size_t n_servers;
+	/** Addresses in the order to try them also where nobody is probed. */
+	bool in_order;
 };
 
 /** NULL without memory. */

@@ -74,28 +74,38 @@ static void ask(struct rsv_zone_op *z, const struct dns_name *name, uint16_t typ
 	dns_client_start(&z->client, z->net, &p, on_answer);
 }
 
-static void on_address(struct host_lookup *h, const struct host_lookup_result *r)
+static uint16_t server_port(const struct rsv_zone_op *z)
 {
-	struct rsv_ns_lookup *l = h->owner;
+	return z->net->dns_port != 0 ? z->net->dns_port : NET_DNS_PORT;
+}
+
+static void found(struct rsv_ns_lookup *l, int err, const struct addr *addrs, size_t n)
+{
 	struct rsv_zone_op *z = l->z;
 	struct rsv_ns *ns = &z->result.ns[l - z->lookups];
 
-	l->running = false;
-	ns->err = r->err;
-	if (r->err == 0) {
-		ns->n_addrs = r->n_addrs;
-		memcpy(ns->addrs, r->addrs, r->n_addrs * sizeof(*r->addrs));
+	l->running = l->waiting = false;
+	ns->err = err;
+	if (err == 0) {
+		ns->n_addrs = n;
+		memcpy(ns->addrs, addrs, n * sizeof(*addrs));
 	}
 	if (--z->open == 0)
 		finish(z, 0);
 }
 
-static void look_up_servers(struct rsv_zone_op *z)
+static void on_address(struct host_lookup *h, const struct host_lookup_result *r)
 {
+	found(h->owner, r->err, r->addrs, r->n_addrs);
+}
+
+static void look_up(struct rsv_ns_lookup *l)
+{
+	struct rsv_zone_op *z = l->z;
 	char host[DNSNAME_TEXT_MAX];
 	struct host_lookup_params p = {
-		.host = host,
-		.port = z->net->dns_port != 0 ? z->net->dns_port : NET_DNS_PORT,
+		.host = dns_name_format(&z->result.ns[l - z->lookups].name, host),
+		.port = server_port(z),
 		.servers = z->servers,
 		.n_servers = z->n_servers,
 		.total_ms = RSV_NS_LOOKUP_MS,
@@ -103,16 +113,40 @@ static void look_up_servers(struct rsv_zone_op *z)
 		.on_query_ctx = z,
 	};
 
+	l->lookup.owner = l;
+	host_lookup_start(&l->lookup, z->net, &p, on_address);
+}
+
+static void on_shared_address(struct rsv_target_wait *w, const struct rsv_target_result *t)
+{
+	struct rsv_ns_lookup *l = w->owner;
+
+	l->waiting = false;
+	if (t != NULL)
+		found(l, t->resolve_err, t->addrs, t->n_addrs);
+	else if (l->z->state == RSV_ZONE_CANCELING)
+		found(l, ERR_CANCELED, NULL, 0);
+	else
+		look_up(l); /* the table is full */
+}
+
+static void look_up_servers(struct rsv_zone_op *z)
+{
 	z->state = RSV_ZONE_ADDRS;
 	for (size_t i = 0; i < z->result.n_ns; i++) {
 		struct rsv_ns_lookup *l = &z->lookups[i];
 
 		l->z = z;
 		l->running = true;
-		l->lookup.owner = l;
 		z->open++;
-		dns_name_format(&z->result.ns[i].name, host);
-		host_lookup_start(&l->lookup, z->net, &p, on_address);
+		if (z->shared == NULL) {
+			look_up(l);
+			continue;
+		}
+		l->waiting = true;
+		l->wait.owner = l;
+		rsv_targets_ask(rsv_shared_hosts(z->shared), &z->result.ns[i].name, server_port(z),
+				&l->wait, on_shared_address);
 	}
 }
 
@@ -137,6 +171,25 @@ static int compare_ns(const void *a, const void *b)
 	return dns_name_compare(&x->name, &y->name);
 }
 
+static void servers_known(struct rsv_zone_op *z)
+{
+	if (z->result.n_ns == 0)
+		add_server(&z->result, &z->result.mname);
+	qsort(z->result.ns, z->result.n_ns, sizeof(z->result.ns[0]), compare_ns);
+	look_up_servers(z);
+}
+
+static void remember_servers(struct rsv_zone_op *z)
+{
+	struct dns_name names[RSV_NS_MAX];
+
+	if (z->shared == NULL)
+		return;
+	for (size_t i = 0; i < z->result.n_ns; i++)
+		names[i] = z->result.ns[i].name;
+	rsv_shared_zone_add(z->shared, &z->result.zone, names, z->result.n_ns);
+}
+
 static void on_servers(struct rsv_zone_op *z, const struct dns_outcome *o)
 {
 	size_t n = 0;
@@ -146,10 +199,21 @@ static void on_servers(struct rsv_zone_op *z, const struct dns_outcome *o)
 		if (rr->type == DNS_TYPE_NS && rr->rclass == DNS_CLASS_IN &&
 		    dns_name_equal(&rr->owner, &z->result.zone))
 			add_server(&z->result, &rr->data.name);
-	if (z->result.n_ns == 0)
-		add_server(&z->result, &z->result.mname);
-	qsort(z->result.ns, z->result.n_ns, sizeof(z->result.ns[0]), compare_ns);
-	look_up_servers(z);
+	remember_servers(z);
+	servers_known(z);
+}
+
+/** From the table of the run. @return whether they are there. */
+static bool recall_servers(struct rsv_zone_op *z)
+{
+	const struct dns_name *ns = NULL;
+	size_t n = 0;
+
+	if (z->shared != NULL)
+		ns = rsv_shared_zone(z->shared, &z->result.zone, &n);
+	for (size_t i = 0; i < n; i++)
+		add_server(&z->result, &ns[i]);
+	return ns != NULL;
 }
 
 /** One label up from the name asked last. */
@@ -176,7 +240,10 @@ static void on_soa(struct rsv_zone_op *z, const struct dns_outcome *o)
 	if (err == 0) {
 		r->owner = owner;
 		z->state = RSV_ZONE_NS;
-		ask(z, &r->zone, DNS_TYPE_NS);
+		if (recall_servers(z))
+			servers_known(z);
+		else
+			ask(z, &r->zone, DNS_TYPE_NS);
 	} else if (err != -EAGAIN) {
 		finish(z, err);
 	} else if (++z->questions >= SOA_QUESTIONS_MAX) {
@@ -222,6 +289,7 @@ void rsv_zone_op_start(struct rsv_zone_op *z, struct net *net, const struct rsv_
 	z->net = net;
 	z->done = done;
 	z->queries = p->queries;
+	z->shared = p->shared;
 	z->result.owner = p->name;
 	z->n_servers =
 		p->n_servers < DNS_CLIENT_SERVERS_MAX ? p->n_servers : DNS_CLIENT_SERVERS_MAX;
@@ -239,7 +307,10 @@ void rsv_zone_op_cancel(struct rsv_zone_op *z)
 	z->state = RSV_ZONE_CANCELING;
 	if (z->asking)
 		dns_client_cancel(&z->client);
-	for (size_t i = 0; i < z->result.n_ns; i++)
-		if (z->lookups[i].running)
+	for (size_t i = 0; i < z->result.n_ns; i++) {
+		if (z->lookups[i].waiting)
+			rsv_targets_cancel(&z->lookups[i].wait);
+		else if (z->lookups[i].running)
 			host_lookup_cancel(&z->lookups[i].lookup);
+	}
 }

@@ -9,6 +9,7 @@
 
 #include "net/host_lookup.h"
 #include "resolver/lookup.h"
+#include "resolver/shared.h"
 
 #define RSV_NS_MAX       32   /* name servers of one zone that are looked at */
 #define RSV_NS_LOOKUP_MS 5000 /* for the addresses of one of them */
@@ -36,6 +37,9 @@ struct rsv_zone_params {
 	const struct dns_server *servers; /* asked with RD=1. Copied */
 	size_t n_servers;
 	struct rsv_queries *queries; /* NULL: not recorded. Borrowed until done() */
+	/** Of the run: NS sets and addresses that it has need no question, and are not recorded.
+	 * NULL: none. Borrowed until done(). */
+	struct rsv_shared *shared;
 };
 
 struct rsv_zone_op;
@@ -45,7 +49,9 @@ typedef void rsv_zone_done_fn(struct rsv_zone_op *z, const struct rsv_zone_resul
 struct rsv_ns_lookup {
 	struct rsv_zone_op *z;
 	struct host_lookup lookup;
-	bool running;
+	struct rsv_target_wait wait;
+	bool running; /* one of the two */
+	bool waiting; /* for the shared table */
 };
 
 enum rsv_zone_state {
@@ -66,6 +72,7 @@ struct rsv_zone_op {
 	struct dns_server servers[DNS_CLIENT_SERVERS_MAX];
 	size_t n_servers;
 	struct rsv_queries *queries;
+	struct rsv_shared *shared;
 	struct dns_question question;
 	unsigned questions; /* SOA questions put */
 	struct dns_client client;

@@ -384,6 +384,26 @@ static void t_deadline(void **state)
 	done(&f);
 }
 
+/* One dead server that many domains have in common costs its time a few times, not each time. */
+static void t_silent_server_of_the_run(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f);
+	f.p.shared = rsv_shared_new(&f.t.net, NULL, 0);
+	assert_non_null(f.p.shared);
+	f.ns[1].silent = true;
+	for (unsigned i = 0; i < RSV_SILENT_AFTER; i++)
+		rsv_shared_heard(f.p.shared, fake_dns_addr(f.server[1]), true);
+	run(&f);
+	assert_int_equal(f.ns[1].questions, 0);
+	assert_string_equal(f.ids, "server-unreachable ");
+	assert_non_null(strstr(f.texts, "not asked again"));
+	rsv_shared_free(f.p.shared, NULL, NULL);
+	done(&f);
+}
+
 /** Every question that an audit can have: a key, a search list, several samples. */
 static void ask_everything(struct fixture *f, struct dns_name suffixes[2])
 {
@@ -538,6 +558,7 @@ int main(void)
 		cmocka_unit_test(t_deadline),
 		cmocka_unit_test(t_cancel_at_every_step),
 		cmocka_unit_test(t_everything_is_asked),
+		cmocka_unit_test(t_silent_server_of_the_run),
 		cmocka_unit_test(t_report),
 		cmocka_unit_test(t_expect_texts),
 	};

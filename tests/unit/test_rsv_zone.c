@@ -241,16 +241,47 @@ static void t_failures(void **state)
 	done(&f);
 }
 
-static void t_cancel_at_every_step(void **state)
+/* A second domain of the zone costs one question: which zone that is. */
+static void t_shared_with_others_of_the_run(void **state)
+{
+	struct rsv_zone_result first;
+	struct fixture f;
+
+	(void)state;
+	init(&f, "corp.example", corp, N(corp));
+	f.p.shared = rsv_shared_new(&f.t.net, &f.list, 1);
+	assert_non_null(f.p.shared);
+	run(&f);
+	assert_int_equal(f.zone.questions, 1 + 1 + 6);
+	first = f.r;
+	f.zone.questions = 0;
+	f.done = false;
+	f.calls = 0;
+	run(&f);
+	assert_int_equal(f.zone.questions, 1);
+	assert_int_equal(f.r.n_ns, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(dns_name_equal(&f.r.ns[i].name, &first.ns[i].name));
+		assert_int_equal(f.r.ns[i].n_addrs, first.ns[i].n_addrs);
+		assert_int_equal(f.r.ns[i].err, first.ns[i].err);
+		assert_int_equal(f.r.ns[i].is_primary, first.ns[i].is_primary);
+	}
+	assert_true(addr_equal(&f.r.ns[0].addrs[0], &first.ns[0].addrs[0]));
+	rsv_shared_free(f.p.shared, NULL, NULL);
+	done(&f);
+}
+
+static void cancel_at_every_step(bool shared)
 {
 	static const char *const silent[] = { OWNER, "corp.example", "ns2.corp.example" };
 
-	(void)state;
 	for (size_t where = 0; where < N(silent); where++) {
 		for (int steps = 0; steps < 10; steps++) {
 			struct fixture f;
 
 			init(&f, "corp.example", corp, N(corp));
+			if (shared)
+				f.p.shared = rsv_shared_new(&f.t.net, &f.list, 1);
 			f.zone.silent_for = silent[where];
 			start(&f);
 			for (int i = 0; i < steps; i++)
@@ -260,9 +291,18 @@ static void t_cancel_at_every_step(void **state)
 			assert_int_equal(f.calls, 0);
 			test_net_run_until(&f.t, &f.done);
 			assert_int_equal(f.r.err, ERR_CANCELED);
+			if (shared)
+				rsv_shared_free(f.p.shared, NULL, NULL);
 			done(&f);
 		}
 	}
+}
+
+static void t_cancel_at_every_step(void **state)
+{
+	(void)state;
+	cancel_at_every_step(false);
+	cancel_at_every_step(true);
 }
 
 int main(void)
@@ -273,6 +313,7 @@ int main(void)
 		cmocka_unit_test(t_alias_leads_to_its_zone),
 		cmocka_unit_test(t_Z05_walk),
 		cmocka_unit_test(t_failures),
+		cmocka_unit_test(t_shared_with_others_of_the_run),
 		cmocka_unit_test(t_cancel_at_every_step),
 	};
 
