@@ -181,7 +181,7 @@ static void print_discovery(const json_t *list)
 		(void)printf("  since %s, last look %s, next %s\n", json_text(d, "since", "-"),
 			     json_text(d, "last_run", "-"), json_text(d, "next_run", "-"));
 		if (!settled && json_is_string(json_object_get(d, "last_code")))
-			(void)printf("  the last look differs (%s); told when it stays so\n",
+			(void)printf("  not sure yet: the last look gave %s\n",
 				     json_text(d, "last_code", ""));
 		print_seen_hosts(json_object_get(d, "candidates"));
 		print_remembered(d);

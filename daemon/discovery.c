@@ -16,11 +16,29 @@ static uint64_t now_ms(const struct discovery *d)
 
 /* ---- hosts, each with one state ---- */
 
-static struct tracked *track_of(struct discovery *d, const struct dns_name *target, uint16_t port)
+static struct tracked *find_track(const struct discovery *d, const struct dns_name *target,
+				  uint16_t port)
 {
 	for (size_t i = 0; i < d->n_tracked; i++)
 		if (d->tracked[i].port == port && dns_name_equal(&d->tracked[i].target, target))
 			return &d->tracked[i];
+	return NULL;
+}
+
+enum pub_health_state discovery_state_of(const struct discovery *d, const struct dns_name *target,
+					 uint16_t port)
+{
+	const struct tracked *t = find_track(d, target, port);
+
+	return t != NULL ? t->track.state : PUB_HEALTH_UNKNOWN;
+}
+
+static struct tracked *track_of(struct discovery *d, const struct dns_name *target, uint16_t port)
+{
+	struct tracked *t = find_track(d, target, port);
+
+	if (t != NULL)
+		return t;
 	if (d->n_tracked == DISCOVERY_TARGETS_MAX)
 		return NULL;
 	d->tracked[d->n_tracked] = (struct tracked){ .target = *target, .port = port };
@@ -65,6 +83,7 @@ static void row_free(struct row *r)
 	if (r == NULL)
 		return;
 	discovery_view_done(&r->track.view);
+	discovery_view_done(&r->pending);
 	free(r->host);
 	free(r);
 }

@@ -174,10 +174,11 @@ static void judge(struct row *r)
 	news = discovery_judge(&r->track, &seen, &r->d->setup.rule,
 			       clock_mono_ms(r->d->p.net->clock), &was);
 	tell(r, news, &was);
-	r->doubt = news == DISCOVERY_DOUBT;
+	r->doubt = r->has_pending = news == DISCOVERY_DOUBT;
 	for (size_t i = 0; i < r->n; i++)
 		r->doubt |= r->host[i].doubted;
-	discovery_view_done(&seen);
+	discovery_view_done(&r->pending);
+	r->pending = seen; /* emptied where it is in r->track now */
 	discovery_view_done(&was);
 }
 
@@ -323,10 +324,13 @@ static bool is_known(struct row *r, struct seen_host *h)
 		h->state = PUB_HEALTH_DOWN; /* no client can use it */
 	else if (s != PUB_HEALTH_UNKNOWN)
 		h->state = s;
+	else if (!h->resolved)
+		h->state = discovery_state_of(r->d, &srv->target, srv->port);
 	else if (h->n_addrs == 0)
 		host_known(r, h, false);
 	else
 		return false;
+	h->doubted |= !h->resolved;
 	return true;
 }
 
@@ -380,7 +384,8 @@ static int keep_set(struct row *r, const struct rsv_discovery *res)
 
 		all[i].rec = c->rec;
 		all[i].probability = c->probability;
-		all[i].n_addrs = c->resolve_err == 0 ? c->n_addrs : 0;
+		all[i].resolved = c->resolved;
+		all[i].n_addrs = c->resolved && c->resolve_err == 0 ? c->n_addrs : 0;
 		memcpy(all[i].addrs, c->addrs, all[i].n_addrs * sizeof(c->addrs[0]));
 	}
 	if (res->n_cand > 0)

@@ -23,6 +23,7 @@ struct seen_host {
 	double probability;
 	struct addr addrs[HOST_LOOKUP_ADDRS_MAX];
 	size_t n_addrs;
+	bool resolved; /* else the time was over before its addresses were known */
 	enum pub_health_state state;
 	bool doubted; /* the last probe spoke against the state */
 };
@@ -66,6 +67,8 @@ struct row {
 	struct seen_host *host;
 	size_t n, n_records;
 	struct discovery_track track;
+	bool has_pending;
+	struct discovery_view pending; /* what was seen last, where it is not told yet */
 
 	struct rsv_cache cache;
 	struct rsv_cached_host saved; /* as in the file; empty name: none */
@@ -126,6 +129,10 @@ void discovery_look_ended(struct row *r);
 /** Take a probe's word for a host; damped. */
 enum pub_health_state discovery_observe(struct discovery *d, const struct dns_name *target,
 					uint16_t port, bool up, bool *ret_doubted);
+
+/** The same without a word: its state as it was. */
+enum pub_health_state discovery_state_of(const struct discovery *d, const struct dns_name *target,
+					 uint16_t port);
 
 /* discovery_look.c */
 void discovery_look_start(struct row *r);

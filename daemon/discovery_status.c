@@ -93,27 +93,22 @@ static json_t *client(const struct row *r)
 
 static json_t *row(const struct row *r)
 {
-	struct discovery_view seen = { 0 };
-	const struct discovery_view *v = &r->track.view;
+	/* A server that failed just now is no word about what there is. */
+	bool pending =
+		r->has_pending && (!r->track.told || !discovery_code_passes(r->pending.code));
+	const struct discovery_view *v = pending ? &r->pending : &r->track.view;
 	char domain[DNSNAME_TEXT_MAX], last[HRESULT_TEXT_MAX];
 	const char *subject = discovery_subject(r, domain);
 	bool manual = !dns_name_is_set(&r->domain);
-	json_t *o;
 
-	if (!r->track.told) {
-		seen = discovery_view_of(r);
-		v = &seen;
-	}
-	o = json_pack("{s:s, s:s?, s:s?, s:o, s:o, s:I, s:b, s:s?, s:o, s:o, s:o, s:o, s:o}",
-		      "profile", rsv_profile_name(r->profile), "domain", manual ? NULL : subject,
-		      "manual_host", manual ? subject : NULL, "result", result(r, v), "candidates",
-		      hosts(v), "records", (json_int_t)v->n_records, "settled",
-		      (int)(r->track.told && !r->doubt), "last_code",
-		      r->last_wall_ms != 0 ? hresult_format(r->last_code, last) : NULL, "cached",
-		      remembered(r), "caching_client", client(r), "since", when(r->since_wall_ms),
-		      "last_run", when(r->last_wall_ms), "next_run", next_run(r));
-	discovery_view_done(&seen);
-	return o;
+	return json_pack(
+		"{s:s, s:s?, s:s?, s:o, s:o, s:I, s:b, s:s?, s:o, s:o, s:o, s:o, s:o}", "profile",
+		rsv_profile_name(r->profile), "domain", manual ? NULL : subject, "manual_host",
+		manual ? subject : NULL, "result", result(r, v), "candidates", hosts(v), "records",
+		(json_int_t)v->n_records, "settled", (int)(r->track.told && !r->doubt), "last_code",
+		r->last_wall_ms != 0 ? hresult_format(r->last_code, last) : NULL, "cached",
+		remembered(r), "caching_client", client(r), "since", when(r->since_wall_ms),
+		"last_run", when(r->last_wall_ms), "next_run", next_run(r));
 }
 
 json_t *discovery_status(const struct discovery *d)

@@ -117,7 +117,7 @@ static bool believed(const struct discovery_track *t, const struct discovery_vie
 		return false;
 	if (discovery_code_passes(seen->code) && t->fails < rule->fall)
 		return false;
-	return !t->told || now_ms - t->told_ms >= rule->min_stay_ms;
+	return !t->changed || now_ms - t->changed_ms >= rule->min_stay_ms;
 }
 
 enum discovery_news discovery_judge(struct discovery_track *t, struct discovery_view *seen,
@@ -131,8 +131,9 @@ enum discovery_news discovery_judge(struct discovery_track *t, struct discovery_
 		if (!believed(t, seen, rule, now_ms))
 			return DISCOVERY_DOUBT;
 		news = t->told ? DISCOVERY_CHANGED : DISCOVERY_FIRST;
+		t->changed = t->told;
+		t->changed_ms = now_ms;
 		t->told = true;
-		t->told_ms = now_ms;
 	}
 	if (news == DISCOVERY_CHANGED)
 		*ret_was = t->view;

@@ -6,10 +6,10 @@
  * hold which host a draw picked, since that differs from client to client.
  *
  * Damped as the health gate is: a host changes its state after `rise` or `fall` probes in a row, a
- * lookup that fails in a passing way (silence, SERVFAIL) counts after `fall` of them, and what was
- * told stands for `min_stay`. While something is in doubt the next look comes after
- * health.interval, DISCOVERY_QUICK_MAX times; then at the usual interval again, however long the
- * doubt lasts.
+ * lookup that fails in a passing way (silence, SERVFAIL) counts after `fall` of them, and after a
+ * change the next one is not told before `min_stay`. While something is in doubt the next look
+ * comes after health.interval, DISCOVERY_QUICK_MAX times; then at the usual interval again, however
+ * long the doubt lasts.
  */
 #ifndef KMSBEACON_DAEMON_DISCOVERY_VIEW_H
 #define KMSBEACON_DAEMON_DISCOVERY_VIEW_H
@@ -69,7 +69,8 @@ enum discovery_news {
 
 struct discovery_track {
 	bool told;
-	uint64_t told_ms; /* monotonic, of the last change */
+	bool changed;        /* since it was told first */
+	uint64_t changed_ms; /* monotonic, last */
 	struct discovery_view view;
 	uint32_t fails; /* lookups in a row that failed in a passing way */
 };

@@ -592,6 +592,30 @@ static void t_reload_and_end_at_every_step(void **state)
 	}
 }
 
+/* Asked in the middle of a look, status has what is known, not what is being found out. */
+static void t_status_during_a_look(void **state)
+{
+	struct fixture f;
+	unsigned probes;
+	json_t *o;
+
+	(void)state;
+	init(&f, false);
+	begin(&f);
+	f.prober.silent = true;
+	probes = f.prober.started;
+	f.t.clock.mono_ms += 300000;
+	discovery_poke(f.d, NULL, false);
+	while (f.prober.started < probes + 2)
+		(void)uv_run(&f.t.loop, UV_RUN_ONCE);
+	o = status_of(&f, 0);
+	assert_string_equal(text_of(json_array_get(json_object_get(o, "candidates"), 0), "state"),
+			    "up");
+	assert_true(json_is_true(json_object_get(o, "settled")));
+	json_decref(o);
+	end(&f);
+}
+
 /* Hosts that never answer: an end in the middle of the probes. */
 static void t_end_while_hosts_are_silent(void **state)
 {
@@ -639,6 +663,7 @@ int main(void)
 		cmocka_unit_test(t_manual_host),
 		cmocka_unit_test(t_reload),
 		cmocka_unit_test(t_reload_and_end_at_every_step),
+		cmocka_unit_test(t_status_during_a_look),
 		cmocka_unit_test(t_end_while_hosts_are_silent),
 	};
 

@@ -175,14 +175,18 @@ static void t_news(void **state)
 		{ 330, "0 0 1688 a u;0 0 1688 b u", 0, DISCOVERY_CHANGED },
 		{ 340, "0 0 1688 a u;0 0 1688 b u", 0, DISCOVERY_SAME },
 	};
-	/* what was told stands for a minute; what is back by then is no news at all */
+	/* a change stands for a minute; what is back by then is no news at all */
 	static const struct look stay[] = {
 		{ 0, "0 0 1688 a u", 0, DISCOVERY_FIRST },
-		{ 59, "0 0 1688 b u", 0, DISCOVERY_DOUBT },
-		{ 60, "0 0 1688 b u", 0, DISCOVERY_CHANGED },
-		{ 70, "0 0 1688 a u", 0, DISCOVERY_DOUBT },
-		{ 100, "0 0 1688 b u", 0, DISCOVERY_SAME },
-		{ 130, "0 0 1688 a u", 0, DISCOVERY_CHANGED },
+		{ 1, "0 0 1688 b u", 0, DISCOVERY_CHANGED },
+		{ 60, "0 0 1688 c u", 0, DISCOVERY_DOUBT },
+		{ 61, "0 0 1688 b u", 0, DISCOVERY_SAME },
+		{ 62, "0 0 1688 c u", 0, DISCOVERY_CHANGED },
+		{ 121, "0 0 1688 b u", 0, DISCOVERY_DOUBT },
+		{ 122, "0 0 1688 b u", 0, DISCOVERY_CHANGED },
+		{ 130, "0 0 1688 a u", 0, DISCOVERY_DOUBT },
+		{ 140, "0 0 1688 b u", 0, DISCOVERY_SAME },
+		{ 190, "0 0 1688 a u", 0, DISCOVERY_CHANGED },
 	};
 	/* S08: a server that fails says nothing of the zone; a name that does not exist does */
 	static const struct look fail[] = {
@@ -200,12 +204,13 @@ static void t_news(void **state)
 	/* flapping every 10 s: one line a minute at most */
 	static const struct look flap[] = {
 		{ 0, "0 0 1688 a u", 0, DISCOVERY_FIRST },
-		{ 10, "0 0 1688 a d", 0, DISCOVERY_DOUBT },
-		{ 20, "0 0 1688 a u", 0, DISCOVERY_SAME },
-		{ 30, "0 0 1688 a d", 0, DISCOVERY_DOUBT },
-		{ 60, "0 0 1688 a d", 0, DISCOVERY_CHANGED },
-		{ 70, "0 0 1688 a u", 0, DISCOVERY_DOUBT },
-		{ 110, "0 0 1688 a u", 0, DISCOVERY_DOUBT },
+		{ 10, "0 0 1688 a d", 0, DISCOVERY_CHANGED },
+		{ 20, "0 0 1688 a u", 0, DISCOVERY_DOUBT },
+		{ 30, "0 0 1688 a d", 0, DISCOVERY_SAME },
+		{ 40, "0 0 1688 a u", 0, DISCOVERY_DOUBT },
+		{ 70, "0 0 1688 a u", 0, DISCOVERY_CHANGED },
+		{ 80, "0 0 1688 a d", 0, DISCOVERY_DOUBT },
+		{ 120, "0 0 1688 a d", 0, DISCOVERY_DOUBT },
 	};
 
 	(void)state;
