@@ -101,6 +101,12 @@ static int parse_manual(const struct cli_args *a, const struct session *s,
 	o->client.params.manual_scope = NULL;
 	if (rsv_client_set_manual(&o->client, host, s->config->discovery.lone_port, &info) != 0)
 		return cli_usage_error(a, "--manual-host: %s", info.text);
+	if (o->client.params.manual_host == NULL && o->client.params.lone_port == 0)
+		(void)fprintf(
+			stderr,
+			"kmsbeacon discover: --manual-host '%s' is a port without a host, which "
+			"is ignored (discovery.port_without_host)\n",
+			host);
 	return 0;
 }
 

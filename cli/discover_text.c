@@ -20,14 +20,18 @@ static const struct hresult_info *code_info(const json_t *o)
 
 /* ---- the verdict ---- */
 
-static size_t failed_tries(const json_t *report)
+/** How many of @p list have the code of success, or another one; rows without a code do not count.
+ */
+static size_t count_codes(const json_t *list, bool good)
 {
 	size_t i, n = 0;
-	const json_t *a;
+	const json_t *o;
 
-	json_array_foreach(json_object_get(report, "attempts"), i, a)
+	json_array_foreach(list, i, o)
 	{
-		n += strcmp(json_text(a, "code", ""), "0x00000000") != 0;
+		const char *code = json_text(o, "code", "");
+
+		n += code[0] != '\0' && (strcmp(code, "0x00000000") == 0) == good;
 	}
 	return n;
 }
@@ -36,13 +40,17 @@ static void print_selected(const json_t *report, const json_t *selected)
 {
 	const char *source = json_text(selected, "source", "");
 	bool tried = json_array_size(json_object_get(report, "attempts")) > 0;
-	size_t failed = failed_tries(report);
+	size_t failed = count_codes(json_object_get(report, "attempts"), false);
+	size_t sets = count_codes(json_object_get(report, "suffixes"), true);
 
 	(void)printf("%s%s:%lld%s at %s %s\n", tone_on(stdout, TONE_GOOD),
 		     json_text(selected, "target", ""), number(selected, "port"), tone_off(stdout),
 		     json_text(selected, "address", "-"),
 		     tried ? "answers" : "is the first of its order; nobody was asked");
-	if (strcmp(source, "dns") == 0)
+	if (strcmp(source, "dns") == 0 && sets > 1)
+		(void)printf("  found by DNS in the records of %zu suffixes, profile %s\n", sets,
+			     json_text(report, "profile", ""));
+	else if (strcmp(source, "dns") == 0)
 		(void)printf("  found by DNS in %s, profile %s\n", json_text(report, "domain", "-"),
 			     json_text(report, "profile", ""));
 	else if (strcmp(source, "cache") == 0)

@@ -215,8 +215,9 @@ static void next_candidate(struct rsv_discover_impl *d)
 		rsv_d_try(d, dns_name_format(&srv->target, host), srv->port, RSV_FROM_DNS, NULL);
 		return;
 	}
-	ends_without(d, code_of_failure(d), "no record of the %zu of %.200s %s", d->r.n_cand,
+	ends_without(d, code_of_failure(d), "no record of the %zu of %.200s%s %s", d->r.n_cand,
 		     dns_name_format(&d->r.domain, domain),
+		     d->merged.n > 0 ? " and the suffixes after it" : "",
 		     d->p.prober != NULL ? "leads to a host that answers"
 					 : "leads to a host with an address");
 }

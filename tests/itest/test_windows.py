@@ -142,6 +142,12 @@ def test_answers_of_several_suffixes(zones, kms_host, discover):
     report = discover(server, *args, config="suffix_answers: merged")
     assert report["selected"]["target"] == "kms1.b.test" and len(asked(report)) == 2
     assert [c["target"] for c in report["candidates"]] == ["kms1.b.test", "kms1.a.test"]
+    text = discover(server, *args, config="suffix_answers: merged", json_out=False).out
+    assert "found by DNS in the records of 2 suffixes" in text
+    near.stop()
+    far.stop()
+    report = discover(server, *args, config="suffix_answers: merged", code=1)
+    assert report["result"]["text"].startswith("no record of the 2 of a.test and the suffixes after it ")
 
 
 # ---- the host set by hand ----
@@ -191,6 +197,8 @@ def test_port_without_host(zones, kms_host, discover):
     server = zones({"a.test": [f"_vlmcs._tcp SRV 0 0 1 kms1", f"kms1 A {host.address}"]})
     port = f'manual_host: ":{host.port}"'
     assert code(discover(server, "-d", "a.test", config=port, code=1)) == "0xC004F074"
+    r = discover(server, "-d", "a.test", "--manual-host", f":{host.port}", code=1, json_out=False)
+    assert "port_without_host" in r.err
     report = discover(server, "-d", "a.test", config=f"{port}, port_without_host: use")
     assert report["selected"]["port"] == host.port
 
