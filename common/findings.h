@@ -146,7 +146,8 @@ const char *finding_severity_name(enum finding_severity s); /* "info", "warning"
 	  "the server has another view of the zone") \
 	X(SERIAL_BACKWARDS, "serial-backwards", WARNING, \
 	  "the primary has an older serial than a secondary, which takes no change until it is newer", \
-	  "raise the serial of the primary above that of the secondaries (restored from a backup?)") \
+	  "raise the serial of the primary above that of the secondaries (restored from a backup?); or " \
+	  "the other server has another view of the zone") \
 	X(SERVER_UNREACHABLE, "server-unreachable", WARNING, \
 	  "a name server of the zone gives no answer", \
 	  "start it, open port 53 to here, or remove it from the NS set") \

@@ -10,14 +10,9 @@
 
 static void begin_baseline(struct rsv_audit_impl *a, uint64_t now)
 {
-	const struct rsv_server_view *ref =
-		a->reference != RSV_NO_SERVER ? &a->r.servers[a->reference] : NULL;
-
 	a->baselines++;
 	a->settle_until = now + a->p.settle_ms;
-	a->has_baseline = ref != NULL && ref->aa && ref->has_serial;
-	if (a->has_baseline)
-		a->baseline = ref->serial;
+	a->has_baseline = rsv_newest_serial(a->r.servers, a->r.n_servers, &a->baseline);
 }
 
 void rsv_audit_mark_late(struct rsv_audit_impl *a)

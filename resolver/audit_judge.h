@@ -20,8 +20,9 @@ enum rsv_agreement {
 };
 
 /**
- * Choose the server whose set is the truth - authoritative, with the newest serial (RFC 1982), the
- * primary among equals; a resolver where nobody has authority - and compare the others with it.
+ * Choose the server whose set is the truth - the primary, since that is where changes are made;
+ * where it has no answer, the authoritative one with the newest serial (RFC 1982); a resolver where
+ * nobody has authority - and compare the others with it.
  * Sets .state of each. @p zone may be NULL or unset: not known. @p ret_unsettled: servers disagree
  * in a way that time may heal.
  * @return its index, or RSV_NO_SERVER where nobody answered.
@@ -56,6 +57,9 @@ bool rsv_same_set(const struct rsv_set *a, const struct rsv_set *b);
 /** Whether the servers do not all name one primary in the SOA, as with domain controllers, of which
  * each names itself: then their serials do not compare. */
 bool rsv_many_primaries(const struct rsv_server_view *v, size_t n);
+
+/** The newest serial (RFC 1982) of those with authority. false: there is none. */
+bool rsv_newest_serial(const struct rsv_server_view *v, size_t n, uint32_t *ret);
 
 /** Whether serial @p a is older than @p b (RFC 1982; false where that is undefined). */
 bool rsv_serial_older(uint32_t a, uint32_t b);

@@ -79,11 +79,24 @@ static bool better(const struct rsv_server_view *a, const struct rsv_server_view
 		return has_authority(a);
 	if (!has_authority(a))
 		return false; /* the first that answered */
+	if (a->is_primary != b->is_primary)
+		return a->is_primary;
 	if (a->has_serial != b->has_serial)
 		return a->has_serial;
-	if (is_older(a, b, many) || is_older(b, a, many))
-		return is_older(b, a, many);
-	return a->is_primary && !b->is_primary;
+	return is_older(b, a, many);
+}
+
+bool rsv_newest_serial(const struct rsv_server_view *v, size_t n, uint32_t *ret)
+{
+	const struct rsv_server_view *newest = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (has_authority(&v[i]) && v[i].has_serial &&
+		    (newest == NULL || is_older(newest, &v[i], false)))
+			newest = &v[i];
+	if (newest != NULL)
+		*ret = newest->serial;
+	return newest != NULL;
 }
 
 static size_t choose(const struct rsv_server_view *v, size_t n, bool many)
@@ -134,13 +147,13 @@ static enum rsv_server_state judge(const struct rsv_server_view *v,
 static enum rsv_agreement agreement(const struct rsv_server_view *v,
 				    const struct rsv_server_view *ref, bool many)
 {
-	bool older = is_older(v, ref, many);
+	bool older = is_older(v, ref, many), newer = is_older(ref, v, many);
 
 	if (v->role == RSV_ROLE_RESOLVER && v->aa && v->state == RSV_S_DIFFERS && !v->other_zone)
 		return older ? RSV_LAG : RSV_DIFFER; /* a secondary itself, by all we can see */
 	if (!has_authority(v))
 		return RSV_AGREE;
-	if (older && v->is_primary) /* its own change may be on the way to the server asked */
+	if (newer && ref->is_primary) /* it may be a secondary itself, and not have been told yet */
 		return RSV_LAG;
 	if (v->state == RSV_S_OK && same_ttl(&v->set, &ref->set))
 		return RSV_AGREE;
@@ -263,18 +276,13 @@ static int stale(struct rsv_audit_result *r, const struct rsv_server_view *v, co
 			       v->set.n, v->set.n == 1 ? "" : "s", v->set.ttl);
 }
 
-/** A server with an older zone: a primary that has gone back, or a secondary that is late. */
-static int older(struct rsv_audit_result *r, const struct rsv_server_view *v,
-		 const struct rsv_server_view *ref, const char *name)
+static int lagging(struct rsv_audit_result *r, const struct rsv_server_view *v,
+		   const struct rsv_server_view *ref, const char *name)
 {
 	char ref_name[WHO_MAX];
 
 	if (!v->late)
 		return 0;
-	if (v->is_primary && ref->role == RSV_ROLE_NS)
-		return rsv_finding_add(r, FINDING_SERIAL_BACKWARDS,
-				       "the primary %s has serial %u, older than %u of %s", name,
-				       v->serial, ref->serial, who(ref, ref_name));
 	return rsv_finding_add(r, FINDING_LAG, "server %s still has serial %u, %s has serial %u",
 			       name, v->serial, who(ref, ref_name), ref->serial);
 }
@@ -299,10 +307,13 @@ static int differs(struct rsv_audit_result *r, const struct rsv_server_view *v,
 {
 	enum finding_id id =
 		v->role == RSV_ROLE_RESOLVER ? FINDING_RESOLVER_DIFFERS : FINDING_SERVERS_DIFFER;
+	bool many = rsv_many_primaries(r->servers, r->n_servers);
 	char ref_name[WHO_MAX], other[DNSNAME_TEXT_MAX];
 
-	if (v->role == RSV_ROLE_RESOLVER && is_older(v, ref, false) && !v->late)
+	if (v->role == RSV_ROLE_RESOLVER && is_older(v, ref, many) && !v->late)
 		return 0; /* a secondary that has not been told yet */
+	if (ref->is_primary && has_authority(v) && is_older(ref, v, many))
+		return 0; /* told of the primary */
 	who(ref, ref_name);
 	if (v->other_zone)
 		return rsv_finding_add(r, id, "%s does not know the zone: it answers %s for %.100s",
@@ -310,9 +321,7 @@ static int differs(struct rsv_audit_result *r, const struct rsv_server_view *v,
 				       dns_name_format(&v->set.negative_zone, other));
 	return rsv_finding_add(r, id, "%s gives %zu record%s, not the %zu of %s%s", name, v->set.n,
 			       v->set.n == 1 ? "" : "s", ref->set.n, ref_name,
-			       rsv_many_primaries(r->servers, r->n_servers)
-				       ? "; each is a primary of its own (Active Directory?)"
-				       : "");
+			       many ? "; each is a primary of its own (Active Directory?)" : "");
 }
 
 static int server_finding(struct rsv_audit_result *r, const struct rsv_server_view *v,
@@ -331,16 +340,31 @@ static int server_finding(struct rsv_audit_result *r, const struct rsv_server_vi
 	case RSV_S_STALE:
 		return stale(r, v, name);
 	case RSV_S_LAGGING:
-		return older(r, v, ref, name);
+		return lagging(r, v, ref, name);
 	case RSV_S_DIFFERS:
 		return differs(r, v, ref, name);
 	case RSV_S_OK: /* a secondary that is behind, but with the same records, is no fault */
-		return ref != NULL && v->is_primary && has_authority(v) ? older(r, v, ref, name)
-									: 0;
 	case RSV_S_STATE_COUNT_:
 		break;
 	}
 	return 0;
+}
+
+/** A primary whose zone has stayed behind that of a secondary. */
+static int backwards(struct rsv_audit_result *r, const struct rsv_server_view *primary)
+{
+	const struct rsv_server_view *newest = primary;
+	char name[WHO_MAX], other[WHO_MAX];
+
+	for (size_t i = 0; i < r->n_servers; i++)
+		if (r->servers[i].role == RSV_ROLE_NS && has_authority(&r->servers[i]) &&
+		    is_older(newest, &r->servers[i], false))
+			newest = &r->servers[i];
+	if (!primary->is_primary || !primary->late || newest == primary)
+		return 0;
+	return rsv_finding_add(
+		r, FINDING_SERIAL_BACKWARDS, "the primary %s has serial %u, older than %u of %s",
+		who(primary, name), primary->serial, newest->serial, who(newest, other));
 }
 
 static int inconsistent(struct rsv_audit_result *r, const struct rsv_server_view *v)
@@ -408,6 +432,8 @@ int rsv_judge_server_findings(struct rsv_audit_result *r, size_t reference)
 		return 0;
 	for (size_t i = 0; err == 0 && i < r->n_servers; i++)
 		err = server_finding(r, &r->servers[i], ref);
+	if (err == 0 && ref != NULL)
+		err = backwards(r, ref);
 	for (size_t i = 0; err == 0 && i < r->n_servers; i++)
 		err = inconsistent(r, &r->servers[i]);
 	if (err == 0)

@@ -93,7 +93,8 @@ FAULTS = {
     "controllers-differ": Fault(["servers-differ"], BOTH, second=[K1], serials=(70, 2000), second_ns=("ns2", "ns1")),
     "stuck": Fault(["lag"], BOTH, second=[K1], serials=(9, 7)),
     "stuck-wrapped": Fault(["lag"], BOTH, second=[K1], serials=(3, 4294967290)),
-    "backwards": Fault(["serial-backwards"], [K1], second=BOTH, serials=(1, 3)),
+    "backwards": Fault(["serial-backwards", "single-point-of-failure"], [K1], second=BOTH, serials=(1, 3)),
+    "outside-view": Fault(["serial-backwards"], BOTH, second=[], serials=(5, 900)),
     "backwards-but-the-same": Fault(["serial-backwards"], BOTH, serials=(1, 3)),
     "dead-server": Fault(["server-unreachable"], BOTH, ns=("ns1", "ns2", "dead.hosts.test.")),
     "nameless-server": Fault(["server-unreachable"], BOTH, ns=("ns1", "ns2", "nowhere.hosts.test.")),
@@ -323,6 +324,10 @@ def test_orphans(site, hosts, found):
     assert found(hosts=hosts[:1]) == ["orphan"] and found.texts["orphan"].startswith(f"kms2.{CORP}")
     site.one(state="proven", hosts=hosts[:1])
     assert found(hosts=hosts[:1]) == ["single-point-of-failure"]
+    # and so does the other half of the hint
+    assert found(hosts=hosts[:1], domains=other) == ["orphan", "single-point-of-failure"]
+    site.one("withdraw", "--orphans", state="proven", hosts=hosts[:1], domains=other)
+    assert found(hosts=hosts[:1], domains=other) == ["no-records"]
 
 
 def test_withdrawn_record(site, hosts, found):

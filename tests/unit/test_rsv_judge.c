@@ -215,7 +215,7 @@ static void t_servers(void **state)
 	} t[] = {
 		{ 8, 7, RSV_S_OK, RSV_S_LAGGING, RSV_LAG },
 		{ 0, 0xffffffffu, RSV_S_OK, RSV_S_LAGGING, RSV_LAG }, /* the serial wrapped */
-		{ 7, 8, RSV_S_LAGGING, RSV_S_OK, RSV_LAG },
+		{ 7, 8, RSV_S_OK, RSV_S_DIFFERS, RSV_LAG }, /* the primary is what counts */
 		{ 7, 7, RSV_S_OK, RSV_S_DIFFERS, RSV_DIFFER },
 	};
 	enum rsv_agreement agreement;
