@@ -33,7 +33,7 @@ static void impl_free(struct rsv_audit_impl *a)
 static int verdict(struct rsv_audit_impl *a)
 {
 	struct rsv_judge_input in = {
-		.aliased = a->found.aliased,
+		.alias_end = a->found.aliased ? &a->found.owner : NULL,
 		.expect = a->expect,
 		.n_expect = a->p.n_expect,
 		.own = a->own,

@@ -35,7 +35,8 @@ int rsv_judge_records(struct rsv_audit_result *r, size_t reference);
 
 struct rsv_judge_input {
 	size_t reference; /* or RSV_NO_SERVER */
-	bool aliased;     /* _vlmcs._tcp.DOMAIN is a CNAME */
+	/** Where the alias at _vlmcs._tcp.DOMAIN leads in the end; NULL: it is none. */
+	const struct dns_name *alias_end;
 	const struct rsv_expect *expect;
 	size_t n_expect;
 	const struct rsv_expect *own;

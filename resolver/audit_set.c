@@ -77,11 +77,18 @@ static bool has(const struct rsv_audit_result *r, enum finding_id id)
 	return false;
 }
 
-static int about_hosts(struct rsv_audit_result *r, const struct hosts *h, bool unasked)
+static int about_hosts(struct rsv_audit_result *r, const struct rsv_judge_input *in,
+		       const struct hosts *h)
 {
-	char text[DNSNAME_TEXT_MAX];
+	char text[DNSNAME_TEXT_MAX], end[DNSNAME_TEXT_MAX];
+	bool unasked = in->unasked && in->n_own == 0;
 
 	dns_name_format(&r->domain, text);
+	if (r->n_records == 0 && !has(r, FINDING_MISSING) && !unasked && in->alias_end != NULL)
+		return rsv_finding_add(r, FINDING_NO_RECORDS,
+				       "no SRV record for %.200s, to which _vlmcs._tcp.%.200s "
+				       "leads as an alias",
+				       dns_name_format(in->alias_end, end), text);
 	if (r->n_records == 0 && !has(r, FINDING_MISSING) && !unasked)
 		return rsv_finding_add(r, FINDING_NO_RECORDS,
 				       "no SRV record for _vlmcs._tcp.%.200s", text);
@@ -189,7 +196,7 @@ static int about_suffixes(struct rsv_audit_result *r, const struct rsv_set *set)
 static int about_name(struct rsv_audit_result *r, const struct rsv_judge_input *in)
 {
 	const struct rsv_set *set = &r->servers[in->reference].set;
-	char text[DNSNAME_TEXT_MAX];
+	char text[DNSNAME_TEXT_MAX], end[DNSNAME_TEXT_MAX];
 	int err = 0;
 
 	dns_name_format(&r->domain, text);
@@ -202,8 +209,10 @@ static int about_name(struct rsv_audit_result *r, const struct rsv_judge_input *
 				      "a wildcard answers for _vlmcs._tcp.%.200s, as for any name "
 				      "beside it",
 				      text);
-	else if (err == 0 && in->aliased)
-		err = rsv_finding_add(r, FINDING_ALIASED, "_vlmcs._tcp.%.200s is an alias", text);
+	else if (err == 0 && in->alias_end != NULL)
+		err = rsv_finding_add(r, FINDING_ALIASED,
+				      "_vlmcs._tcp.%.200s is an alias that leads to %.200s", text,
+				      dns_name_format(in->alias_end, end));
 	if (err == 0 && set->truncated)
 		err = rsv_finding_add(r, FINDING_TOO_MANY,
 				      "only the first %d records are looked at", RSV_RECORDS_MAX);
@@ -219,7 +228,7 @@ int rsv_judge_set(struct rsv_audit_result *r, const struct rsv_judge_input *in)
 	if (err == 0)
 		err = about_name(r, in);
 	if (err == 0)
-		err = about_hosts(r, &h, in->unasked && in->n_own == 0);
+		err = about_hosts(r, in, &h);
 	if (err == 0)
 		err = about_private(r, ref, &h);
 	if (err == 0)

@@ -129,7 +129,9 @@ static void all_heard(struct rsv_survey_impl *v)
 	if (v->state == SURVEY_SETS) {
 		v->in.reference = rsv_judge_servers(v->r.servers, v->r.n_servers, NULL, &agreement);
 		if (v->in.reference != RSV_NO_SERVER) {
-			v->in.aliased = v->r.servers[v->in.reference].set.aliased;
+			const struct rsv_set *set = &v->r.servers[v->in.reference].set;
+
+			v->in.alias_end = set->aliased ? &set->owner : NULL;
 			err = rsv_judge_records(&v->r, v->in.reference);
 		}
 		if (err != 0)

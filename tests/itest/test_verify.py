@@ -150,6 +150,13 @@ def test_no_host(site, verify, lines, finding):
     assert ids(verify(exit=2)) == [finding]
 
 
+def test_alias_that_leads_nowhere_is_named(site, verify):
+    site.start("_vlmcs._tcp CNAME gone.corp.test.")
+    d = verify(exit=2)
+    assert ids(d) == ["no-records", "aliased"]
+    assert "no SRV record for gone.corp.test, to which" in d["findings"][0]["text"]
+
+
 def test_expected_set(site, verify, kms_host):
     h1, h2 = kms_host(), kms_host()
     site.start(
@@ -242,6 +249,7 @@ def test_alias(site, verify, kms_host):
     site.start("_vlmcs._tcp CNAME kms.dept.test.", primary_zones=[Zone("dept.test", dept)])
     d = verify()
     assert ids(d) == ["aliased"] and d["zone"] == "dept.test"
+    assert "leads to kms.dept.test" in d["findings"][0]["text"]
     assert len(d["records"]) == 2
 
 

@@ -379,9 +379,11 @@ static void t_ttl(void **state)
 	judge_healthy();
 	views[0].set.mixed_ttl = views[1].set.mixed_ttl = true;
 	in = judge_begin();
-	in.aliased = true;
+	in.alias_end = &views[0].set.owner;
+	assert_int_equal(dns_name_parse("kms.hq.example", &views[0].set.owner), 0);
 	assert_int_equal(rsv_judge_findings(&r, &in), 0);
 	judge_assert_findings(FINDING_TTL_MISMATCH, FINDING_ALIASED, -1);
+	assert_non_null(strstr(r.findings[r.n_findings - 1].text, "leads to kms.hq.example"));
 	judge_reset();
 }
 

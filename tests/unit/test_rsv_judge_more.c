@@ -196,7 +196,8 @@ static void t_wildcard(void **state)
 	judge_reset();
 	judge_server("ns1.example", 1);
 	in = judge_begin();
-	in.aliased = r.wildcard = true;
+	in.alias_end = &r.domain;
+	r.wildcard = true;
 	judge(&in);
 	judge_assert_findings(FINDING_WILDCARD, FINDING_NO_RECORDS, -1);
 	judge_reset();
