@@ -2,6 +2,7 @@
 # make demo       see it work on this machine          make lint     format, include direction, banned functions
 # make unit       unit tests, ASan and UBSan           make itest    integration tests against real servers
 # make tidy       clang-tidy                           make format   rewrite the sources with clang-format
+# make valgrind   unit tests under valgrind, some minutes
 # make bench      figures beside other programs, as a table; no part of make check
 #
 # V=1 shows whole commands. VARIANT picks flags and a folder: release (default, gcc), asan (clang, ASan and UBSan), clang (clang, -Werror).
@@ -79,6 +80,13 @@ unit-bins: $(UNIT_BINS)
 unit:
 	@$(MAKE) --no-print-directory VARIANT=asan unit-bins
 	@tools/run-tests unit
+
+# Slow (some minutes), and what it finds the sanitizers mostly find too: no part of make check.
+.PHONY: valgrind
+valgrind:
+	@tools/deps build test valgrind
+	@$(MAKE) --no-print-directory VARIANT=release unit-bins
+	@tools/run-tests valgrind
 
 itest: all
 	@tools/run-tests itest

@@ -32,7 +32,7 @@ static void serve_question(struct pub_site_server *v, const struct fake_dns_requ
 {
 	struct pub_site_set *set = &v->sets[zone];
 	struct auth_row rows[PUB_SITE_RECORDS + 8];
-	char apex[32], owner[64], ns1[32], ns2[32], kms1[32], kms2[32], alias[64];
+	char apex[32], owner[64], ns1[40], ns2[40], kms1[40], kms2[40], alias[64];
 	struct auth_zone z = { .apex = apex,
 			       .mname = ns1,
 			       .serial = set->serial,
