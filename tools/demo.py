@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -40,7 +39,7 @@ def say(text=""):
 
 
 class Demo:
-    STEPS = 7
+    STEPS = 8
 
     def __init__(self, work):
         self.work = work
@@ -225,8 +224,11 @@ lab: {{ key_file: lab.key }}
         )
         self.show("kmsbeacon", "discover", "-c", "kms2.yaml", "--explain")
 
-    def client(self, number, *words):
-        return ["client", *words, "-c", "kms2.yaml", "--state", f"pc{number:02}.json", "--name", f"pc{number:02}"]
+    def client(self, name, *words):
+        return ["client", *words, "-c", "kms2.yaml", "--state", "clients.json", "--name", name]
+
+    def fleet(self, count, *words, state):
+        return ["client", "fleet", "--count", str(count), *words, "-c", "kms2.yaml", "--state", state]
 
     def activate(self):
         self.step(
@@ -234,39 +236,34 @@ lab: {{ key_file: lab.key }}
             f"A KMS host activates Windows clients when it has seen {CLIENTS} of them. These are kmsbeacon's own lab\n"
             "clients with kmsbeacon's own messages: a rehearsal. No Windows machine can be activated with them.",
         )
-        self.show("kmsbeacon", *self.client(1, "ato"), want=1)
-        for number in range(2, CLIENTS):
-            code, report = self.ask(*self.client(number, "ato"))
-            if code != 1 or report["count"] != number:
-                raise Stop(f"client {number} was to be counted and not activated yet: {report['result']}")
-            self.progress(f"client {number} of {CLIENTS}: {report['result']['code']}, count {report['count']}", number)
+        self.show("kmsbeacon", *self.client("pc1", "ato"), want=1)
+        self.show("kmsbeacon", *self.fleet(CLIENTS - 2, state="clients.json"), want=1)
+        self.show("kmsbeacon", *self.client("pc2", "ato"))
+
+    def renew(self):
+        self.step(
+            "Renewal, and a cloned image",
+            "An activated client asks again every 7 days: it is counted once, and its 180 days begin anew. A machine\n"
+            "that was cloned without sysprep /generalize carries the machine id of another: it is not counted at all.",
+        )
+        self.show("kmsbeacon", *self.client("pc2", "ato"))
+        code, report = self.ask(*self.client("clone-of-pc2", "ato", "--clone-of", "pc2"))
+        if code != 0 or report["count"] != CLIENTS:
+            raise Stop(f"a clone was to be activated and not counted: {report['result']}, count {report['count']}")
+        say(tone("1", "$ kmsbeacon " + " ".join(self.client("clone-of-pc2", "ato", "--clone-of", "pc2"))))
+        say(f"activated; the count is still {report['count']}")
         say()
-        self.show("kmsbeacon", *self.client(CLIENTS, "ato"))
+        self.show("kmsbeacon", "status", "-c", "kms1.yaml")
         self.warm_up()
 
-    def progress(self, text, number):
-        if TERMINAL:
-            print(f"\r\033[K{text}", end="" if number < CLIENTS - 1 else "\n", flush=True)
-        elif number in (2, CLIENTS - 1):
-            say(text)
-        elif number == 3:
-            say("...")
-
     def warm_up(self):
-        """Hosts do not share counts: the same clients, in copies of their state, are shown to kms2."""
-        for number in range(1, CLIENTS + 1):
-            name = f"pc{number:02}.json"
-            os.makedirs(os.path.join(self.work, "copies"), exist_ok=True)
-            shutil.copy(os.path.join(self.work, name), os.path.join(self.work, "copies", name))
-            common = ["-c", "kms2.yaml", "--state", f"copies/{name}"]
-            self.quiet("client", "skms", f"kms2.{DOMAIN}:{self.kms_port}", *common)
-            code, report = self.ask("client", "ato", *common)
-        if code != 0:
-            raise Stop(f"kms2 did not activate the {CLIENTS}th client: {report['result']}")
-        say(
-            f"Hosts do not share their counts. So that kms2 can stand in, the same {CLIENTS} clients were pointed at it once\n"
-            f"(client skms kms2.{DOMAIN}:{self.kms_port}, client ato): its count is {report['count']}."
-        )
+        """Hosts do not share counts: kms2 gets clients of its own."""
+        at = f"kms2.{DOMAIN}:{self.kms_port}"
+        code, report = self.ask(*self.fleet(CLIENTS, "--hosts-from", at, state="others.json"))
+        if report["activated"] == 0:
+            raise Stop(f"kms2 did not activate the {CLIENTS}th client (exit code {code})")
+        say(f"Hosts do not share their counts. So that kms2 can stand in, {CLIENTS} other clients were sent to it (client")
+        say(f"fleet --hosts-from {at}).")
 
     def fail_over(self):
         self.step(
@@ -280,7 +277,7 @@ lab: {{ key_file: lab.key }}
         for server in (self.ns1, self.ns2):
             wait_until(f"{server.name} shows one host alone", lambda s=server: len(s.records(OWNER, "SRV")) == 1, 60)
         self.dig(self.ns1, self.ns2)
-        self.show("kmsbeacon", *self.client(CLIENTS, "ato"))
+        self.show("kmsbeacon", *self.client("pc2", "ato"))
         self.show("kmsbeacon", "status", "-c", "kms2.yaml")
 
     def clean_up(self):
@@ -304,6 +301,7 @@ lab: {{ key_file: lab.key }}
         self.publish()
         self.discover()
         self.activate()
+        self.renew()
         self.fail_over()
         self.clean_up()
 
@@ -354,8 +352,8 @@ def main():
 
 SUMMARY = f"""\
 two hosts were published by signed update and proven on both servers, the better one was found
-as Windows finds it, {CLIENTS} lab clients reached the threshold, one host died and its record went, its client went on
-with the other, and the zone is as it was. Nothing is left running.
+as Windows finds it, {CLIENTS} lab clients reached the threshold, one renewed, a cloned image was found out, one host died
+and its record went, its client went on with the other, and the zone is as it was. Nothing is left running.
 For your own BIND: README.md, "A first configuration"."""
 
 if __name__ == "__main__":

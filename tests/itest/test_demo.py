@@ -37,9 +37,9 @@ def demo(tmp_path):
 def test_demo_plays_to_its_end(demo):
     out = demo.communicate(timeout=110)[0]
     assert demo.returncode == 0, out
-    assert "7/7  Stop" in out and "\nDone in " in out
+    assert "8/8  Stop" in out and "\nDone in " in out
     assert "\033" not in out  # no terminal, no colours
-    for word in ("planned", "proven", "unchanged", "Product activated successfully.", "(no record)"):
+    for word in ("planned", "proven", "unchanged", "Product activated successfully.", "used by more than one machine", "(no record)"):
         assert word in out
 
 
@@ -54,7 +54,7 @@ def test_demo_that_is_stopped_cleans_up(demo, tmp_path, number):
     demo.send_signal(number)
     out = "".join(seen) + demo.communicate(timeout=60)[0]
     assert demo.returncode == 1, out
-    assert out.splitlines()[-1] == f"The demo stopped at step 4 of 7: stopped by {signal.Signals(number).name}"
+    assert out.splitlines()[-1] == f"The demo stopped at step 4 of 8: stopped by {signal.Signals(number).name}"
     assert "--- the last lines of" in out
 
 
