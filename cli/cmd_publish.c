@@ -50,6 +50,8 @@ struct alone {
 	bool state_is_open;
 	json_t *report;
 	int err;
+	const struct pub_targets *targets;
+	size_t n_orphans;
 };
 
 static void on_reconciled(struct pub_reconcile *r, int err, const struct pub_result *results,
@@ -59,6 +61,9 @@ static void on_reconciled(struct pub_reconcile *r, int err, const struct pub_res
 
 	w->err = err;
 	w->report = err == 0 ? pub_report_json(results, n) : NULL;
+	for (size_t i = 0; w->state_is_open && i < pub_journal_count(w->state.journal); i++)
+		w->n_orphans +=
+			pub_targets_is_orphan(w->targets, pub_journal_at(w->state.journal, i));
 	if (w->state_is_open)
 		state_close(&w->state); /* the loop has nothing left to wait for */
 }
@@ -80,6 +85,7 @@ static int reconcile_alone(struct session *s, const struct publish_request *rq,
 		(void)fprintf(stderr, "kmsbeacon: %s\n", info->text);
 	publish_request_view(rq, &p.request);
 	p.journal = w->state_is_open ? w->state.journal : NULL;
+	w->targets = targets;
 	pub_reconcile_start(&op, &s->env.net, &p, on_reconciled);
 	(void)uv_run(&s->env.loop, UV_RUN_DEFAULT);
 	if (w->err != 0)
@@ -121,6 +127,13 @@ static int publish_alone(const struct cli_args *a, struct session *s,
 	if (err == 0)
 		err = reconcile_alone(s, rq, targets, &w, &info);
 	code = err == 0 ? print_report(a, w.report) : complain(a, err, info.text);
+	if (w.n_orphans > 0 && !rq->withdraw)
+		(void)fprintf(
+			stderr,
+			"kmsbeacon publish: %zu domain%s, no longer configured, still %s records "
+			"from here: kmsbeacon withdraw --orphans\n",
+			w.n_orphans, w.n_orphans == 1 ? "" : "s",
+			w.n_orphans == 1 ? "has" : "have");
 	(void)uv_run(&s->env.loop,
 		     UV_RUN_DEFAULT); /* the state's last handle closes here, in this frame */
 	json_decref(w.report);
@@ -266,7 +279,9 @@ const struct cli_command cmd_publish = {
 		"not ours are never touched. Where nothing is to change, no UPDATE is sent. A "
 		"record that\n"
 		"`withdraw` held back is published again.\n"
-		"With a daemon running the daemon does the work; else this command does.\n"
+		"With a daemon running the daemon does the work; else this command does, and then "
+		"no host is\n"
+		"asked whether it is up.\n"
 		"For a zone that takes no updates, or that is not served by BIND, --print writes "
 		"every record\n"
 		"that is configured, whatever its host's health: lines of a zone file, input of "

@@ -418,11 +418,29 @@ int pub_engine_new(const struct pub_engine_params *p, struct pub_engine **ret)
 	return ERR_OK;
 }
 
+/* At start and with each reload: nobody would look for them otherwise. */
+static void tell_orphans(const struct pub_engine *e)
+{
+	size_t n = e->p.journal != NULL ? pub_journal_count(e->p.journal) : 0;
+	char domain[DNSNAME_TEXT_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pub_set *set = pub_journal_at(e->p.journal, i);
+
+		if (pub_targets_is_orphan(e->targets, set))
+			log_warning(&e->log, "publisher.orphan", "domain=%s view=%s text=%s",
+				    dns_name_format(&set->domain, domain), set->view,
+				    "published from here, and no longer configured: kmsbeacon "
+				    "withdraw --orphans removes it");
+	}
+}
+
 void pub_engine_start(struct pub_engine *e)
 {
 	(void)uv_timer_init(e->p.net->loop, &e->timer);
 	e->timer.data = e;
 	e->phase = PH_ON;
+	tell_orphans(e);
 	next_step(e);
 }
 
@@ -442,6 +460,7 @@ int pub_engine_set_targets(struct pub_engine *e, struct pub_targets *targets, ui
 		return ERR_NOMEM;
 	e->p.refresh_ms = refresh_ms;
 	e->p.withdraw_on_stop = withdraw_on_stop;
+	tell_orphans(e);
 	pub_engine_forget_zones(e);
 	return ERR_OK;
 }
@@ -585,8 +604,7 @@ void pub_engine_rows(struct pub_engine *e, pub_engine_row_fn *fn, void *ctx)
 					      .state = "orphan",
 					      .last_error = "" };
 
-		if (pub_set_is_live(set) &&
-		    pub_targets_find(e->targets, &set->domain, set->view) == NULL)
+		if (pub_targets_is_orphan(e->targets, set))
 			fn(ctx, &out);
 	}
 }

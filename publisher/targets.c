@@ -205,6 +205,11 @@ static int fill_orphan(struct pub_target *t, const struct pub_set *set,
 	return split_servers(t, set->servers);
 }
 
+bool pub_targets_is_orphan(const struct pub_targets *t, const struct pub_set *set)
+{
+	return pub_set_is_live(set) && pub_targets_find(t, &set->domain, set->view) == NULL;
+}
+
 int pub_targets_from_orphans(const struct pub_targets *base, struct pub_journal *j,
 			     struct pub_targets **ret)
 {
@@ -222,7 +227,7 @@ int pub_targets_from_orphans(const struct pub_targets *base, struct pub_journal 
 	for (size_t i = 0; i < n && err == ERR_OK; i++) {
 		const struct pub_set *set = pub_journal_at(j, i);
 
-		if (pub_set_is_live(set) && pub_targets_find(base, &set->domain, set->view) == NULL)
+		if (pub_targets_is_orphan(base, set))
 			err = fill_orphan(&t->list[t->n++], set, base);
 	}
 	if (err != ERR_OK)

@@ -17,6 +17,7 @@ struct pub_targets;
 int pub_targets_from_config(const struct config *cfg, struct tsig_key *const *keys,
 			    uint16_t local_port, struct pub_targets **ret, struct err_info *info);
 struct pub_journal;
+struct pub_set;
 /**
  * What the journal has of domains (with their view) that @p t no longer holds: targets that want
  * nothing, reached the way that was configured then, with a key that @p t still holds.
@@ -24,6 +25,8 @@ struct pub_journal;
  */
 int pub_targets_from_orphans(const struct pub_targets *t, struct pub_journal *j,
 			     struct pub_targets **ret);
+/** Whether a set of the journal is one of those: live, and of a domain that is not configured. */
+bool pub_targets_is_orphan(const struct pub_targets *t, const struct pub_set *set);
 struct pub_targets *pub_targets_ref(struct pub_targets *t);
 void pub_targets_unref(struct pub_targets *t); /* the last one frees; NULL is fine */
 
