@@ -295,12 +295,32 @@ def test_P08_second_sigterm_does_not_wait_for_dns(site, daemon):
     assert site.rdata() == [ONE]
 
 
+def test_P06_domain_that_is_no_longer_configured(site, daemon):
+    other = Zone("other.test", zone_text("other.test", [("ns1", site.first)]), clauses=(
+        "update-policy { grant corp-update name _vlmcs._tcp.other.test. SRV; };",))
+    site.start(f"_vlmcs._tcp SRV {FOREIGN}", zones=[other], secondary=False)
+    both = [f"{{ domain: {d}, lab: true, key: corp }}" for d in (CORP, "other.test")]
+    site.run(domains=both)
+    r = site.kb("publish", "-c", site.config(domains=both[1:]))
+    assert r.code == 0 and "1 domain, no longer configured, still has records" in r.err, r
+    assert site.rdata() == sorted([FOREIGN, ONE])  # nothing goes unasked
+    d = daemon(site.config(domains=both[1:]))
+    d.wait_log(f"publisher.orphan domain={CORP}")
+    rows = d.command("status", "--json").json["records"]
+    assert {r["domain"]: r["state"] for r in rows}[CORP] == "orphan"
+    gone = d.command("withdraw", "--orphans", "--json")
+    assert gone.code == 0 and [x["domain"] for x in gone.json["domains"]] == [CORP], gone
+    assert site.rdata() == [FOREIGN] and len(site.primary.records("_vlmcs._tcp.other.test", "SRV")) == 1
+    assert CORP not in [r["domain"] for r in d.command("status", "--json").json["records"]]
+
+
 # ---- others who publish ----
 
 
 def two_daemons(site, daemon, first, second):
     a, b = daemon(site.daemon_config("a", first), name="a"), daemon(site.daemon_config("b", second), name="b")
     for d in (a, b):
+        d.wait_log("daemon.ready")
         wait_until("it has checked", lambda d=d: row(d)["state"] in ("proven", "unchanged"))
     updates, shown = site.tap.updates(), site.shown()
     site.wait_cycles(2, daemons=2)
@@ -351,6 +371,30 @@ def test_P07_windows_host_that_registers_itself(site, daemon):
     r = d.command("publish", "--json")
     finding = next(f for f in r.json["domains"][0]["findings"] if f["id"] == "host-self-publishes")
     assert "slmgr /cdns" in finding["hint"]
+
+
+def test_P04_P07_two_daemons_and_a_registrar(site, daemon):
+    """One host, published by two daemons that agree, and by itself: each lets the others be."""
+    site.start(secondary=False)
+    a, b = two_daemons(site, daemon, [host()], [host()])
+    windows = f"0 0 1688 kms1.{CORP}."
+
+    def stays():
+        before = site.rdata(), site.tap.updates()
+        for _ in range(2):
+            registrar(site)
+            site.wait_cycles(1, daemons=2)
+        return (site.rdata(), site.tap.updates()) == before and windows in before[0]
+
+    registrar(site)
+    site.wait_cycles(1, daemons=2)
+    assert stays() and ONE in site.rdata()
+    assert a.log.count("id=host-self-publishes") == b.log.count("id=host-self-publishes") == 1
+    # now one of the two wants what the registrar wants, and takes its own old record away
+    site.daemon_config("a", [host(weight=0)])
+    assert a.command("reload").code == 0
+    wait_until("they let each other be", stays)
+    assert stays()
 
 
 def test_P07_registrar_that_brings_back_what_was_withdrawn(site, daemon):

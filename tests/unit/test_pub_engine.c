@@ -172,6 +172,24 @@ static void t_withdraws_on_stop(void **state)
 	end(&f);
 }
 
+/* P08: nobody answers; the time given to it is all that it takes. */
+static void t_stop_ends_within_its_time(void **state)
+{
+	struct fixture f;
+	uint64_t begin_ms;
+
+	(void)state;
+	begin(&f, D0, 3600000, true);
+	wait_results(&f, 1);
+	f.s.servers[SITE_PRIMARY].silent = true;
+	f.s.servers[SITE_RESOLVER].silent = true;
+	begin_ms = uv_now(&f.s.t.loop);
+	pub_engine_stop(f.e, 300, on_stopped, &f);
+	test_net_run_until(&f.s.t, &f.stopped);
+	assert_in_range(uv_now(&f.s.t.loop) - begin_ms, 200, 2000);
+	end(&f);
+}
+
 static void t_second_stop_ends_the_withdrawal(void **state)
 {
 	struct fixture f;
@@ -384,6 +402,7 @@ int main(void)
 		cmocka_unit_test(t_publishes_at_start_and_refreshes),
 		cmocka_unit_test(t_Z18_notify),
 		cmocka_unit_test(t_withdraws_on_stop),
+		cmocka_unit_test(t_stop_ends_within_its_time),
 		cmocka_unit_test(t_second_stop_ends_the_withdrawal),
 		cmocka_unit_test(t_request_comes_first),
 		cmocka_unit_test(t_forgotten_request),
