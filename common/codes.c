@@ -70,6 +70,8 @@ static const struct code_info table[] = {
 	  "the server asks for more bits than were sent (digest-bits)",
 	  "use the full length of the algorithm on both sides" },
 
+	{ CODE_FAULT, 0x1C010001, "nca_s_comm_failure", "the connection failed within the call",
+	  "a device cut it, or the service ended", PROBE_IT },
 	{ CODE_FAULT, 0x1C010002, "nca_s_op_rng_error", "the interface has no such operation",
 	  "the peer knows KMS by another version, or is not Windows' service", PROBE_IT },
 	{ CODE_FAULT, 0x1C010003, "nca_s_unk_if", "the server does not know the interface",
@@ -170,6 +172,13 @@ static const struct code_info table[] = {
 	{ CODE_FAULT, 0x00000005, "rpc_s_access_denied", "the server denies the call",
 	  "policy of the server; a KMS host takes anonymous calls",
 	  "look for a policy on the host that forbids anonymous RPC clients" },
+
+	{ CODE_FAULT, 0x000006C6, "rpc_x_invalid_bound", "the bounds of an array are not valid",
+	  "the request is damaged, or was made by another kind of client", PROBE_IT },
+	{ CODE_FAULT, 0x000006D8, "rpc_fault_cant_perform", "the call cannot be carried out",
+	  HOST_BUG, HOST_NEXT },
+	{ CODE_FAULT, 0x000006E4, "rpc_s_cannot_support", "the server does not support the call",
+	  NO_HOST, PROBE_IT },
 
 	{ CODE_NAK, 0, "reason_not_specified", "the bind was refused, without a reason",
 	  "policy of the server, or no KMS service behind the port", PROBE_IT },

@@ -1,6 +1,8 @@
 """`kmsbeacon explain`: every code an administrator meets, in each form in which it is met."""
 
+import dns.rcode
 import pytest
+from impacket.dcerpc.v5 import rpcrt
 
 # behaviour §5: every code of its table
 KMS_CODES = """
@@ -49,6 +51,18 @@ def test_every_code_of_the_behaviour_page_is_there(known):
         assert len(pairs) == len(set(pairs))
     names = {row["name"] for row in known}
     assert {*RCODES, *TSIG, *RPC, "BADVERS", "BADCOOKIE"} <= names
+
+
+def test_numbers_agree_with_impacket_and_dnspython(known):
+    faults = {row["number"]: row["name"] for row in known if row["kind"] == "RPC fault"}
+    for number, name in rpcrt.rpc_status_codes.items():
+        # 0 is no fault, 8 the reason of a bind_nak, 0x16... are statuses of DCE's own run-time library
+        if number not in (0, 8) and number >> 24 != 0x16:
+            assert faults[number] in name.strip().lower() or number == 0x6F7, hex(number)
+    rcodes = {row["number"]: row["name"] for row in known if row["kind"] == "DNS response code"}
+    errors = {row["number"]: row["name"] for row in known if row["kind"] == "TSIG error"}
+    for rcode in dns.rcode.Rcode:
+        assert rcode.name in (rcodes.get(rcode), errors.get(rcode)), rcode
 
 
 def test_every_row_is_found_by_its_name_and_its_code(known, kb):

@@ -316,7 +316,7 @@ def test_each_statement_about_windows_names_tests_that_exist():
         assert named_tests(cells), f"{cells[0]} names no test"
         assert_tests_exist(cells[0], named_tests(cells))
     assert_ids_without_gap([cells[0] for cells in rows])
-    assert len(rows) == 76
+    assert len(rows) == 77
     settings = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.M)
     with open(os.path.join(ROOT, "configs", "kmsbeacon.yaml"), encoding="utf-8") as f:
         example = f.read()
