@@ -37,6 +37,34 @@ static void check_draw(struct rsv_set *s, size_t size)
 	free(p);
 }
 
+static bool has_srv(const struct rsv_set *s, const struct dns_srv *srv)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (dns_srv_equal(&s->rec[i].srv, srv))
+			return true;
+	return false;
+}
+
+/** The set is what stands at its owner, all of it and nothing else. */
+static void check_complete(const struct dns_msg *m, const struct rsv_set *s, int err)
+{
+	size_t n, members = 0;
+	const struct dns_rr *rr = dnsmsg_section(m, DNS_ANSWER, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (rr[i].type != DNS_TYPE_SRV || rr[i].rclass != DNS_CLASS_IN ||
+		    !dns_name_equal(&rr[i].owner, &s->owner))
+			continue;
+		members++;
+		if (err != 0)
+			continue;
+		FUZZ_CHECK(dns_name_is_root(&rr[i].data.srv.target)
+				   ? s->absent
+				   : s->truncated || has_srv(s, &rr[i].data.srv));
+	}
+	FUZZ_CHECK(s->n <= members && (err != 0 || members > 0));
+}
+
 static void check_set(const struct dns_msg *m, size_t size)
 {
 	struct rsv_set s;
@@ -55,6 +83,7 @@ static void check_set(const struct dns_msg *m, size_t size)
 		FUZZ_CHECK(s.rec[i].ttl >= s.ttl);
 		FUZZ_CHECK(i == 0 || rsv_record_compare(&s.rec[i - 1], &s.rec[i]) < 0);
 	}
+	check_complete(m, &s, err);
 	if (s.n > 0)
 		check_draw(&s, size);
 	rsv_set_done(&s);
