@@ -98,6 +98,14 @@ void rsv_d_explain_answer(struct rsv_discover_impl *d, const char *domain,
 		addr_format(&r->server, server);
 	if (r->err != 0) {
 		rsv_d_step(d, "answer", "%s: %s (from %s)", domain, err_text(r->err), server);
+		if (s->aliased && s->hops > RSV_CNAME_MAX)
+			rsv_d_step(d, "answer",
+				   "%s: the name is an alias, and the chain loops or is too long: "
+				   "after %u aliases it is at %s",
+				   domain, s->hops, dns_name_format(&s->owner, owner));
+		else if (s->aliased)
+			rsv_d_step(d, "answer", "%s: the name is an alias that leads to %s", domain,
+				   dns_name_format(&s->owner, owner));
 		if (s->negative_ttl > 0)
 			rsv_d_step(d, "answer",
 				   "%s: a record published now may stay unseen for %u s, as "

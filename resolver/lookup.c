@@ -13,6 +13,11 @@ static void finish(struct rsv_lookup *l, int err)
 	l->state = RSV_LOOKUP_DONE;
 	memset(&l->result, 0, sizeof(l->result));
 	r.err = err;
+	if (l->hops > 0 && r.set.hops == 0) { /* the end of the chain gave no answer */
+		r.set.hops = l->hops;
+		r.set.aliased = true;
+		r.set.owner = l->question.name;
+	}
 	if (err == 0 && r.set.ttl > l->chain_ttl)
 		r.set.ttl = l->chain_ttl;
 	l->done(l, &r);
@@ -37,7 +42,7 @@ static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 		l->hops += set->hops;
 		set->hops = l->hops;
 		set->aliased = l->hops > 0;
-		if (l->hops > RSV_CNAME_MAX)
+		if (l->hops > RSV_CNAME_MAX && (err == 0 || err == -EAGAIN))
 			err = ERR_DNS_CNAME_LOOP;
 		if (err == -EAGAIN) {
 			if (set->ttl < l->chain_ttl)

@@ -62,8 +62,8 @@ void rsv_set_done(struct rsv_set *s);
  * @return 0: @p ret is filled (n may be 0 with `absent`). ERR_DNS_NODATA: no record of the type.
  *         ERR_DNS_NOT_AUTH: a referral, which says nothing. ERR_DNS_CNAME_LOOP. ERR_RCODE_*: what
  *         the message says. -EAGAIN: the chain leads to ret->owner, about which the message says
- *         nothing: ask again. ERR_NOMEM. Always: aliased, owner, hops, ttl and negative_ttl as far
- *         as they are known; rsv_set_done() is harmless.
+ *         nothing: ask again. ERR_NOMEM. Always, with an ERR_RCODE_* too: aliased, owner, hops, ttl
+ *         and negative_ttl as far as they are known; rsv_set_done() is harmless.
  */
 int rsv_set_read(const struct dns_msg *m, const struct dns_name *qname, struct rsv_set *ret);
 

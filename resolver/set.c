@@ -133,9 +133,9 @@ static int read_answer(const struct dns_msg *m, struct rsv_set *set)
 	const struct dns_rr *soa;
 	int err;
 
-	if (m->rcode != DNS_RCODE_NOERROR && m->rcode != DNS_RCODE_NXDOMAIN)
-		return dns_rcode_err(m->rcode);
 	err = follow_chain(m, set);
+	if (m->rcode != DNS_RCODE_NOERROR && m->rcode != DNS_RCODE_NXDOMAIN)
+		return dns_rcode_err(m->rcode); /* the chain may tell why */
 	if (err != 0)
 		return err;
 	soa = dns_chain_soa(m, DNS_AUTHORITY, &set->owner);

@@ -122,6 +122,13 @@ def test_S05_alias_before_the_records(zones, kms_host, discover, alias):
     assert "through the alias _vlmcs._tcp.dept.test" in steps(report)
 
 
+@pytest.mark.parametrize("alias, end", [("_vlmcs._tcp CNAME gone", "gone"), ("_tcp DNAME ns1", "_vlmcs.ns1")])
+def test_S05_alias_that_leads_nowhere_is_named(zones, discover, alias, end):
+    report = discover(zones(corp=[alias]), code=1)
+    assert report["result"]["code"] == "0x8007232B"
+    assert f"the name is an alias that leads to {end}.{CORP}" in steps(report)
+
+
 def test_S05_target_is_an_alias(zones, kms_host, discover):
     """Against RFC 2782, but it is common, and Windows follows it."""
     host = kms_host()
@@ -138,6 +145,7 @@ def test_S05_target_is_an_alias(zones, kms_host, discover):
 def test_S05_chains_end(zones, discover, lines):
     report = discover(zones(corp=lines), code=1)
     assert report["selected"] is None and len(report["queries"]) == 1
+    assert "the name is an alias, and the chain loops or is too long: after 9 aliases" in steps(report)
     assert report["result"]["code"] == "0x8007232A" and report["queries"][0]["rcode"] == "SERVFAIL"  # named gives up
 
 

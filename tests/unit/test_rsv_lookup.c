@@ -136,6 +136,27 @@ static void t_S05_chain_over_questions(void **state)
 	done(&f);
 }
 
+/* Where the end of the chain gives no answer, the result still tells where it is. */
+static void t_S05_end_of_the_chain_is_told(void **state)
+{
+	static const struct auth_row rows[] = {
+		{ OWNER, DNS_TYPE_CNAME, "kms.elsewhere.test", .ttl = 20 },
+	};
+	struct dns_name end;
+	struct fixture f;
+
+	(void)state;
+	init(&f, 1);
+	f.zone[0].rows = rows;
+	f.zone[0].n_rows = 1;
+	run(&f); /* the server refuses what is not in its zone */
+	assert_int_equal(f.r.err, ERR_RCODE_REFUSED);
+	assert_true(f.r.set.aliased && f.r.set.hops == 1);
+	assert_int_equal(dns_name_parse("kms.elsewhere.test", &end), 0);
+	assert_true(dns_name_equal(&f.r.set.owner, &end));
+	done(&f);
+}
+
 struct endless {
 	unsigned n;
 };
@@ -318,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_set_and_its_question),
 		cmocka_unit_test(t_S05_chain_over_questions),
+		cmocka_unit_test(t_S05_end_of_the_chain_is_told),
 		cmocka_unit_test(t_S05_endless_chain),
 		cmocka_unit_test(t_S06_large_set_over_tcp),
 		cmocka_unit_test(t_failures),

@@ -139,6 +139,8 @@ static void t_S05_partial_answers(void **state)
 		{ "no SOA", NULL, 0, -EAGAIN, 0 },
 		{ "no such name (RFC 6604)", "hq.example", DNS_RCODE_NXDOMAIN, ERR_RCODE_NXDOMAIN,
 		  300 },
+		{ "a server that failed on the way", NULL, DNS_RCODE_SERVFAIL, ERR_RCODE_SERVFAIL,
+		  0 },
 		{ "no such name, who says so is elsewhere", "corp.example", DNS_RCODE_NXDOMAIN,
 		  ERR_RCODE_NXDOMAIN, 0 },
 	};
@@ -155,6 +157,7 @@ static void t_S05_partial_answers(void **state)
 		err = read_reply(&r, OWNER, &set);
 		if (err != t[i].err || set.negative_ttl != t[i].negative_ttl)
 			fail_msg("%s: %s, %u", t[i].what, err_name(err), set.negative_ttl);
+		assert_true(set.aliased && set.hops == 1); /* told with any error */
 		rsv_set_done(&set);
 	}
 }
