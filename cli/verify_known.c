@@ -57,10 +57,10 @@ static size_t find_set(const struct verify_known *k, const struct dns_name *doma
 static void sort_sets(struct verify_known *k)
 {
 	k->n_sets = pub_journal_count(k->journal);
-	k->sets = mem_must(calloc(k->n_sets + 1, sizeof(*k->sets)));
+	k->sets = mem_must(calloc(k->n_sets + 1, sizeof(const struct pub_set *)));
 	for (size_t i = 0; i < k->n_sets; i++)
 		k->sets[i] = pub_journal_at(k->journal, i);
-	qsort(k->sets, k->n_sets, sizeof(*k->sets), compare_sets);
+	qsort(k->sets, k->n_sets, sizeof(const struct pub_set *), compare_sets);
 }
 
 static void forget_journal(struct verify_known *k)
