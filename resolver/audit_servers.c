@@ -357,8 +357,7 @@ static int backwards(struct rsv_audit_result *r, const struct rsv_server_view *p
 	char name[WHO_MAX], other[WHO_MAX];
 
 	for (size_t i = 0; i < r->n_servers; i++)
-		if (r->servers[i].role == RSV_ROLE_NS && has_authority(&r->servers[i]) &&
-		    is_older(newest, &r->servers[i], false))
+		if (has_authority(&r->servers[i]) && is_older(newest, &r->servers[i], false))
 			newest = &r->servers[i];
 	if (!primary->is_primary || !primary->late || newest == primary)
 		return 0;

@@ -292,6 +292,23 @@ static void t_Z07_Z09_Z10_who_is_late(void **state)
 	judge_reset();
 }
 
+/* A hidden primary that --server names has what the visible one has not got. */
+static void t_hidden_primary_is_ahead(void **state)
+{
+	struct rsv_judge_input in;
+
+	(void)state;
+	judge_healthy();
+	views[1].role = RSV_ROLE_SERVER;
+	views[1].serial = 9;
+	judge_add(&views[1], "kms3.corp.example", 1688, 20, 0);
+	in = judge_begin();
+	views[0].late = true;
+	judge(&in);
+	judge_assert_findings(FINDING_SERIAL_BACKWARDS, -1);
+	judge_reset();
+}
+
 /* A domain in two views: what is configured for the one that is not seen from here is no fault. */
 static void t_views(void **state)
 {
@@ -594,6 +611,7 @@ int main(void)
 		cmocka_unit_test(t_wildcard),
 		cmocka_unit_test(t_several_suffixes),
 		cmocka_unit_test(t_Z07_Z09_Z10_who_is_late),
+		cmocka_unit_test(t_hidden_primary_is_ahead),
 		cmocka_unit_test(t_views),
 		cmocka_unit_test(t_unasked_domain_without_records),
 		cmocka_unit_test(t_many_primaries),
