@@ -48,7 +48,7 @@ def test_demo_that_is_stopped_cleans_up(demo, tmp_path, number):
     seen = []
     for line in demo.stdout:
         seen.append(line)
-        if line.startswith("4/7"):
+        if line.startswith("4/8"):
             break
     wait_until("its servers run", lambda: len(processes_in(tmp_path)) >= 4)
     demo.send_signal(number)
@@ -65,4 +65,4 @@ def test_demo_gives_the_reason(tmp_path):
         text=True, timeout=60, env=env,
     )
     assert r.returncode == 1 and os.listdir(tmp_path) == []
-    assert r.stdout.splitlines()[-1].startswith("The demo stopped at step 1 of 7: `kmsbeacon lab keygen lab.key` ended with")
+    assert r.stdout.splitlines()[-1].startswith("The demo stopped at step 1 of 8: `kmsbeacon lab keygen lab.key` ended with")
