@@ -301,11 +301,12 @@ def test_each_failure_mode_names_tests_that_exist():
     assert counts == {"U": 28, "T": 15, "Z": 18, "P": 12, "S": 17, "O": 18, "L": 8}
 
 
-def test_each_statement_about_windows_names_tests_that_exist():
-    rows = [cells for cells in page_rows("windows-fidelity.md") if cells[0].startswith("W")]
-    with open(os.path.join(ROOT, "docs", "windows-fidelity.md"), encoding="utf-8") as f:
-        page = f.read()
-    listed = page[page.index("## Sources"):]
+@pytest.mark.parametrize("page, letter, count", [("windows-fidelity.md", "W", 76), ("activation-model.md", "M", 40)])
+def test_each_statement_about_windows_names_tests_that_exist(page, letter, count):
+    rows = [cells for cells in page_rows(page) if cells[0].startswith(letter) and len(cells) == 5]
+    with open(os.path.join(ROOT, "docs", page), encoding="utf-8") as f:
+        text = f.read()
+    listed = text[text.index("## Sources"):]
     sources = {s for line in listed.splitlines() if line.startswith("| S") for s in re.findall(r"S[0-9]+", line.split("|")[1])}
     sources |= {f"S{n}" for n in range(16, 22)}  # "S16 - S21"
     for row, statement, source, done, _ in rows:
@@ -316,7 +317,12 @@ def test_each_statement_about_windows_names_tests_that_exist():
         assert named_tests(cells), f"{cells[0]} names no test"
         assert_tests_exist(cells[0], named_tests(cells))
     assert_ids_without_gap([cells[0] for cells in rows])
-    assert len(rows) == 77
+    assert len(rows) == count
+
+
+def test_settings_for_what_is_open_have_the_defaults_that_the_page_says():
+    with open(os.path.join(ROOT, "docs", "windows-fidelity.md"), encoding="utf-8") as f:
+        page = f.read()
     settings = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.M)
     with open(os.path.join(ROOT, "configs", "kmsbeacon.yaml"), encoding="utf-8") as f:
         example = f.read()
