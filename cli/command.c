@@ -218,21 +218,41 @@ static bool is_negative_number(const char *text)
 	       text[1 + strspn(text + 1, "0123456789")] == '\0';
 }
 
+/* Is @p word an option whose value is the next word? */
+static bool wants_value(const struct cli_command *cmd, const char *word)
+{
+	for (size_t i = 0; i < option_count(cmd); i++) {
+		const struct cli_option *o = &cmd->options[i];
+
+		if (o->arg == NULL || word[0] != '-')
+			continue;
+		if (word[1] == '-' ? strcmp(word + 2, o->name) == 0
+				   : o->letter != 0 && word[1] == o->letter && word[2] == '\0')
+			return true;
+	}
+	return false;
+}
+
+static bool is_negative_operand(const struct cli_command *cmd, char **argv, int i)
+{
+	return is_negative_number(argv[i]) && !(i > 0 && wants_value(cmd, argv[i - 1]));
+}
+
 /* No option is a digit, so -1073418124 is an operand (PowerShell shows HRESULTs so): such words are
  * put behind "--". The caller frees the list, not the words. */
-static char **operands_last(int *argc, char **argv)
+static char **operands_last(const struct cli_command *cmd, int *argc, char **argv)
 {
 	static char dashes[] = "--";
 	char **words = mem_must(calloc((size_t)*argc + 2, sizeof(*words)));
 	int n = 0;
 
 	for (int i = 0; i < *argc; i++)
-		if (!is_negative_number(argv[i]))
+		if (!is_negative_operand(cmd, argv, i))
 			words[n++] = argv[i];
 	if (n < *argc)
 		words[n++] = dashes;
 	for (int i = 0; i < *argc; i++)
-		if (is_negative_number(argv[i]))
+		if (is_negative_operand(cmd, argv, i))
 			words[n++] = argv[i];
 	*argc = n;
 	return words;
@@ -244,7 +264,7 @@ static int run_command(const struct cli_command *cmd, int argc, char **words)
 	struct option longs[CLI_OPTIONS_MAX + 2];
 	char shorts[2 * CLI_OPTIONS_MAX + 2];
 	struct cli_args args = { .cmd = cmd };
-	char **argv = operands_last(&argc, words);
+	char **argv = operands_last(cmd, &argc, words);
 	int code = -1;
 	int c;
 
