@@ -1,22 +1,21 @@
 #include "cli/commands.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/output.h"
+#include "cli/publish_text.h"
 #include "cli/session.h"
 #include "cli/table.h"
-#include "common/clock.h"
-#include "common/mem.h"
-#include "publisher/report.h"
+#include "publisher/reconcile.h"
 
 /* Looking and withdrawing may each take what a publish may, and wait for one that runs. */
 #define DRAIN_TIMEOUT_MS  (4 * PUB_TIMEOUT_MS)
 #define RESUME_TIMEOUT_MS 10000
 #define POLL_MS           1000
-#define REPORT_TEXT_MAX   (64u << 20)
 
 static json_t *host_args(const struct cli_args *a, bool force)
 {
@@ -96,14 +95,17 @@ static int wait_until_safe(const struct cli_args *a, const struct session *s, js
 	return code;
 }
 
-static void print_domains(const json_t *report)
-{
-	struct buf text;
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-	buf_init(&text, REPORT_TEXT_MAX);
-	if (pub_report_text(report, colours_on(stdout), &text) == 0)
-		(void)fwrite(text.data, 1, text.len, stdout);
-	buf_done(&text);
+static void say(const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	print_wrapped_from(stdout, 0, 0, text);
 }
 
 static void print_drain(const json_t *report)
@@ -113,28 +115,28 @@ static void print_drain(const json_t *report)
 	bool is_local = json_is_true(json_object_get(report, "local"));
 
 	if (json_array_size(json_object_get(report, "domains")) > 0)
-		print_domains(report);
+		publish_print(stdout, report);
 	if (is_state(report, "refused"))
-		(void)printf("%s is not drained: see the domains above; --force drains it all the "
-			     "same\n",
-			     host);
+		say("%s is not drained: see the domains above; --force drains it all the "
+		    "same",
+		    host);
 	else if (is_state(report, "none"))
-		(void)printf("%s was resumed meanwhile\n", host);
+		say("%s was resumed meanwhile", host);
 	else if (is_state(report, "withdrawing"))
-		(void)printf("%s: a server still shows its record; this is tried again: %s\n", host,
-			     json_text(report, "text", ""));
+		say("%s: a server still shows its record; this is tried again: %s", host,
+		    json_text(report, "text", ""));
 	else if (is_state(report, "waiting"))
-		(void)printf("%s: no server shows its record; clients may have it cached until "
-			     "%s\n",
-			     host, json_text(report, "safe_at", "-"));
+		say("%s: no server shows its record; clients may have it cached until "
+		    "%s",
+		    host, json_text(report, "safe_at", "-"));
 	else if (is_local)
-		(void)printf("%s is drained: its listeners are closed\n", host);
+		say("%s is drained: its listeners are closed", host);
 	else
-		(void)printf("%s: safe to stop\n", host);
+		say("%s: safe to stop", host);
 	if (json_is_integer(clients) && !is_state(report, "refused"))
-		(void)printf("%lld clients used it in the last 7 days; those that cached the host "
-			     "itself do not ask DNS until it fails them\n",
-			     (long long)json_integer_value(clients));
+		say("%lld clients used it in the last 7 days; those that cached the host "
+		    "itself do not ask DNS until it fails them",
+		    (long long)json_integer_value(clients));
 }
 
 static int run_drain(const struct cli_args *a)

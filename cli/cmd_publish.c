@@ -6,6 +6,7 @@
 
 #include "cli/control_client.h"
 #include "cli/output.h"
+#include "cli/publish_text.h"
 #include "cli/session.h"
 #include "cli/table.h"
 #include "daemon/keys.h"
@@ -21,18 +22,11 @@
 
 static int print_report(const struct cli_args *a, const json_t *report)
 {
-	struct buf text;
-	int code = pub_report_exit(report);
-
-	if (cli_has(a, "json")) {
+	if (cli_has(a, "json"))
 		print_json(json_incref((json_t *)(uintptr_t)report));
-		return code;
-	}
-	buf_init(&text, REPORT_TEXT_MAX);
-	if (pub_report_text(report, colours_on(stdout), &text) == 0)
-		(void)fwrite(text.data, 1, text.len, stdout);
-	buf_done(&text);
-	return code;
+	else
+		publish_print(stdout, report);
+	return pub_report_exit(report);
 }
 
 static int complain(const struct cli_args *a, int err, const char *text)
