@@ -93,21 +93,23 @@ static void collect(struct host_lookup_impl *l)
 	size_t n4 = l->legs[LEG_A].n_addrs, n6 = l->legs[LEG_AAAA].n_addrs;
 	const size_t half = HOST_LOOKUP_ADDRS_MAX / 2;
 	struct addr_route routes[HOST_LOOKUP_ADDRS_MAX];
+	size_t n = 0;
 
 	if (n4 + n6 > HOST_LOOKUP_ADDRS_MAX && n6 > half)
 		n6 = n4 < half ? HOST_LOOKUP_ADDRS_MAX - n4 : half;
 	if (n4 + n6 > HOST_LOOKUP_ADDRS_MAX)
 		n4 = HOST_LOOKUP_ADDRS_MAX - n6;
 	for (size_t i = 0; i < n6; i++)
-		routes[r->n_addrs++].dst = l->legs[LEG_AAAA].addrs[i];
+		routes[n++].dst = l->legs[LEG_AAAA].addrs[i];
 	for (size_t i = 0; i < n4; i++)
-		routes[r->n_addrs++].dst = l->legs[LEG_A].addrs[i];
-	for (size_t i = 0; !l->any_order && i < r->n_addrs; i++)
+		routes[n++].dst = l->legs[LEG_A].addrs[i];
+	for (size_t i = 0; !l->any_order && i < n; i++)
 		find_source(&routes[i].dst, &routes[i].src);
 	if (!l->any_order)
-		addr_select_order(routes, r->n_addrs);
-	for (size_t i = 0; i < r->n_addrs; i++)
+		addr_select_order(routes, n);
+	for (size_t i = 0; i < n; i++)
 		r->addrs[i] = routes[i].dst;
+	r->n_addrs = n;
 }
 
 /** What to say where there is no address: "no such name" only when nothing else went wrong. */
