@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -229,7 +230,7 @@ def test_O16_started_before_the_network_is_up(site, daemon):
     wait_until("status says so", lambda: d.command("status", "--json").json["records"][0]["state"] == "proven")
 
 
-def test_O17_status_during_reloads(lab):
+def test_O17_metrics_during_reloads(lab):
     """Somebody scrapes it while it reloads: each answer is whole."""
     d = lab()
     stop, seen, wrong = threading.Event(), [], []
@@ -238,6 +239,8 @@ def test_O17_status_during_reloads(lab):
         while not stop.is_set():
             r = d.command("status", "--json")
             (seen if r.code == 0 and r.json["service"]["mode"] == "lab" else wrong).append(r)
+            r = d.command("status", "--prometheus")
+            (seen if r.code == 0 and re.search(r"^kmsbeacon_\w+(\{.*\})? \S+\n\Z", r.out, re.M) else wrong).append(r)
 
     scraper = threading.Thread(target=scrape)
     scraper.start()
@@ -249,7 +252,7 @@ def test_O17_status_during_reloads(lab):
     finally:
         stop.set()
         scraper.join()
-    assert seen and not wrong, wrong
+    assert len(seen) >= 2 and not wrong, wrong
 
 
 def test_O18_two_copies(lab, kb, tmp_path, started):
