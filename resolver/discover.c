@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "resolver/discover_priv.h"
 
@@ -369,6 +370,38 @@ static void try_dns(struct rsv_discover_impl *d)
 	next_domain(d, 0);
 }
 
+/* ---- a host set by hand ---------------------------------------------------------------------- */
+
+/** A NetBIOS name: Windows' resolver puts the client's suffixes behind it, one after the other. */
+static bool is_short(const char *host)
+{
+	return strpbrk(host, ".:") == NULL && strcasecmp(host, "localhost") != 0;
+}
+
+static void try_manual(struct rsv_discover_impl *d)
+{
+	char full[2 * DNSNAME_TEXT_MAX], suffix[DNSNAME_TEXT_MAX];
+
+	if (d->n_manual_suffixes == 0) {
+		rsv_d_try(d, d->manual_host, d->p.manual_port, RSV_FROM_MANUAL, NULL);
+		return;
+	}
+	snprintf(full, sizeof(full), "%s.%s", d->manual_host,
+		 dns_name_format(&d->manual_suffix[d->manual_at], suffix));
+	rsv_d_try(d, full, d->p.manual_port, RSV_FROM_MANUAL, NULL);
+}
+
+bool rsv_d_next_manual_name(struct rsv_discover_impl *d, int err)
+{
+	if (d->manual_err == 0 || (err != ERR_RCODE_NXDOMAIN && err != ERR_DNS_NODATA))
+		d->manual_err = err;
+	if (d->manual_at + 1 >= d->n_manual_suffixes)
+		return false;
+	d->manual_at++;
+	try_manual(d);
+	return true;
+}
+
 /* ---- the way there --------------------------------------------------------------------------- */
 
 void rsv_d_failed(struct rsv_discover_impl *d, int err)
@@ -413,7 +446,11 @@ static void begin(struct rsv_discover_impl *d)
 			   d->p.manual_scope != NULL ? d->p.manual_scope : "");
 		if (d->p.cache != NULL)
 			rsv_cache_flush(d->p.cache); /* to set a host is to forget the other */
-		rsv_d_try(d, d->manual_host, d->p.manual_port, RSV_FROM_MANUAL, NULL);
+		if (d->n_manual_suffixes > 0)
+			rsv_d_step(d, "manual",
+				   "the name has no dot: it is looked for under the suffixes of "
+				   "the client");
+		try_manual(d);
 	} else if (c != NULL) {
 		clock_format_rfc3339(c->when_ms, when);
 		rsv_d_step(d, "cache",
@@ -444,6 +481,17 @@ static void on_deadline(uv_timer_t *t)
 		snprintf(d->r.text, sizeof(d->r.text), "not done within %u ms", d->p.total_ms);
 	}
 	rsv_d_finish(d, 0);
+}
+
+/** For A and AAAA a lookup domain does not count: it is for SRV records. */
+static void take_manual_suffixes(struct rsv_discover_impl *d, const struct rsv_discover_params *p)
+{
+	if (!is_short(d->manual_host))
+		return;
+	d->n_manual_suffixes = p->n_suffixes < RSV_SUFFIXES_MAX ? p->n_suffixes : RSV_SUFFIXES_MAX;
+	if (d->n_manual_suffixes > 0)
+		memcpy(d->manual_suffix, p->suffixes,
+		       d->n_manual_suffixes * sizeof(*d->manual_suffix));
 }
 
 static void take_domains(struct rsv_discover_impl *d, const struct rsv_discover_params *p)
@@ -485,6 +533,7 @@ static void take_params(struct rsv_discover_impl *d, const struct rsv_discover_p
 	if (p->total_ms == 0)
 		d->p.total_ms = RSV_DISCOVER_TOTAL_MS;
 	take_domains(d, p);
+	take_manual_suffixes(d, p);
 	d->r.profile = p->profile;
 	d->r.keep_s = UINT32_MAX;
 	d->r.probing = p->prober != NULL;

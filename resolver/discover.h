@@ -1,7 +1,8 @@
 /**
  * One discovery as one Windows client does it (behaviour §2.7), with each decision explained.
  *
- * In this order: a manual host is used alone and no SRV question is asked; a cached host is tried
+ * In this order: a manual host is used alone and no SRV question is asked (a name without a dot is
+ * looked for under the suffixes, as Windows' resolver does); a cached host is tried
  * before DNS; a lookup domain is the only one asked; otherwise the suffixes in their order, and the
  * first with a usable answer wins, or all are asked and their records put together (no source says
  * which Windows does). Its hosts are tried in the order of the profile, each with all its addresses

@@ -41,6 +41,10 @@ struct rsv_discover_impl {
 	struct net *net;
 	struct rsv_discover_params p; /* pointers to copied things point into what follows */
 	char manual_host[DNSNAME_TEXT_MAX];
+	struct dns_name manual_suffix[RSV_SUFFIXES_MAX]; /* for a manual host without a dot */
+	size_t n_manual_suffixes;
+	size_t manual_at;
+	int manual_err; /* of the suffixes so far: what says more than "no such name" */
 	struct dns_server servers[DNS_CLIENT_SERVERS_MAX];
 	bool has_lookup_domain;
 
@@ -80,6 +84,9 @@ void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr,
 		    const struct probe_result *r);
 /** It answered in a way that ends the search. */
 void rsv_d_refused(struct rsv_discover_impl *d, const struct probe_result *r);
+/** A manual host has no address, for @p err: go on with its name under the next suffix. @return
+ * false where there is none. */
+bool rsv_d_next_manual_name(struct rsv_discover_impl *d, int err);
 /** It is not. @p err is why it has no address, or 0 where none of them is up. */
 void rsv_d_failed(struct rsv_discover_impl *d, int err);
 void rsv_d_finish(struct rsv_discover_impl *d, int err);

@@ -190,6 +190,8 @@ static void on_host(struct host_lookup *h, const struct host_lookup_result *r)
 		note_addresses(d, d->try.cand, r);
 	if (r->err != 0) {
 		rsv_d_step(d, "resolve", "%s has no address: %s", d->try.host, err_text(r->err));
+		if (d->try.source == RSV_FROM_MANUAL && rsv_d_next_manual_name(d, r->err))
+			return;
 		if (d->try.source == RSV_FROM_DNS)
 			rsv_d_note_unresolved(d, &d->r.cand[d->try.cand]);
 		note_no_address(d, r->err);

@@ -164,6 +164,9 @@ def test_manual_host_is_resolved_by_dns_and_used_alone(zones, kms_host, discover
     assert code(report) == "0xC004F074" and asked(report) == [] and other.binds == 0
     report = discover(server, "-d", "a.test", "--manual-host", "gone.a.test", code=1)
     assert code(report) == "0x8007232B"
+    report = discover(server, "-d", "b.test", "-d", "a.test", "--manual-host", "kms2", code=1)  # without a dot
+    assert [q["name"] for q in report["queries"] if q["type"] == "A"] == ["kms2.b.test", "kms2.a.test"]
+    assert report["attempts"][0]["target"] == "kms2.a.test" and asked(report) == []
     report = discover(None, "--manual-host", f"[::1]:{free_port('::1')}", code=1)
     assert report["attempts"][0]["address"] == "::1" and report["queries"] == []
 

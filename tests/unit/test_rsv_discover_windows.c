@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 /* after the above, which it needs */
 #include <cmocka.h>
 
@@ -258,6 +259,63 @@ static void t_manual_beats_lookup_domain(void **state)
 	discover_done(&f);
 }
 
+/* A NetBIOS name as manual host: the ordinary resolver puts the suffixes behind it, in their order.
+ */
+static void t_short_manual_name_gets_the_suffixes(void **state)
+{
+	static const struct auth_row rows[] = {
+		{ "kms9.dept.example", DNS_TYPE_A, "127.0.0.9", .ttl = 60 },
+		{ "kms9", DNS_TYPE_A, "127.0.0.1", .ttl = 60 },
+	};
+	static const struct {
+		const char *host;
+		size_t n_suffixes;
+		const char *target; /* NULL: none */
+		unsigned questions; /* AAAA and A of each name */
+	} t[] = {
+		{ "KMS9", 2, "kms9.dept.example:1688", 4 }, /* not in the first suffix */
+		{ "kms9", 1, NULL, 2 },                     /* the bare name is not asked */
+		{ "kms9", 0, "kms9:1688", 2 },              /* unless there is no suffix */
+		{ "kms9.", 2, "kms9.:1688", 2 },            /* a dot makes it a full name */
+		{ "gone", 2, NULL, 4 },
+		{ "localhost", 2, "localhost:1688", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(t); i++) {
+		struct discover_fixture f;
+
+		discover_init(&f, rows, N(rows));
+		f.p.manual_host = t[i].host;
+		f.p.n_suffixes = t[i].n_suffixes;
+		discover_run(&f);
+		assert_int_equal(f.selected, t[i].target != NULL);
+		if (t[i].target != NULL)
+			assert_int_equal(strcasecmp(f.target, t[i].target), 0);
+		else
+			assert_int_equal(f.code, 0x8007232Bu);
+		assert_int_equal(f.zone.questions, t[i].questions);
+		assert_int_equal(f.zone.srv_questions, 0);
+		assert_int_equal(f.n_attempts, 1);
+		discover_done(&f);
+	}
+}
+
+/* A suffix whose server fails says more than one where the name does not exist. */
+static void t_short_manual_name_and_a_failing_server(void **state)
+{
+	struct discover_fixture f;
+
+	(void)state;
+	discover_init(&f, NULL, 0);
+	f.zone.rcode = DNS_RCODE_SERVFAIL;
+	f.p.manual_host = "kms9";
+	f.p.n_suffixes = 2;
+	discover_run(&f);
+	assert_int_equal(f.code, 0x8007232Au);
+	discover_done(&f);
+}
+
 /* A server that answers the bare name satisfies nslookup, but no client asks for it. */
 static void t_bare_name_is_never_asked(void **state)
 {
@@ -373,6 +431,8 @@ int main(void)
 		cmocka_unit_test(t_last_failure_is_shown),
 		cmocka_unit_test(t_no_devolution),
 		cmocka_unit_test(t_manual_beats_lookup_domain),
+		cmocka_unit_test(t_short_manual_name_gets_the_suffixes),
+		cmocka_unit_test(t_short_manual_name_and_a_failing_server),
 		cmocka_unit_test(t_bare_name_is_never_asked),
 		cmocka_unit_test(t_local_is_a_domain_like_others),
 		cmocka_unit_test(t_lone_port),
