@@ -231,6 +231,9 @@ static const struct code_info table[] = {
 	  "a volume key on a machine without an OEM licence",
 	  "check the OEM licence of the machine, or use a MAK" },
 
+	{ CODE_EVENT, 8198, "event 8198", "a licence activation has failed",
+	  "it carries the code that slmgr /ato hides, such as 0xC0020017 or 0x8007139F",
+	  "explain the code in it; then read the events 12288 of the same minute" },
 	{ CODE_EVENT, 12288, "event 12288",
 	  "a client has sent an activation request to a KMS host, or could not",
 	  "logged for each try; its first field is the HRESULT, its third the host and port",

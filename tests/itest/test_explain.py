@@ -93,6 +93,7 @@ def test_forms_of_one_code(kb, text):
     ("no-kms-interface", ["no-kms-interface"]),
     ("dead-target", ["dead-target"]),
     ("12293", ["event 12293"]),
+    ("8198", ["event 8198"]),
     ("0x4000008", ["KMS_STATUS_OTHER_PC", "KMS_STATUS_NOT_ENOUGH_COUNT"]),
     ("8", ["NXRRSET", "authentication_type_not_recognized", "KMS_STATUS_OTHER_PC"]),
     ("DNS_NODATA", ["DNS_NODATA"]),
