@@ -13,6 +13,8 @@
 
 #include "common/config.h"
 
+#define AD_LABELS "_ldap._tcp.dc._msdcs."
+
 static const char *const server_ip[SITE_SERVERS] = { "127.0.0.1", "127.0.0.2", "127.0.0.3" };
 
 /* "x.y.d7.test" -> 7 */
@@ -31,8 +33,9 @@ static int zone_of(const char *name)
 static void serve_question(struct pub_site_server *v, const struct fake_dns_request *rq, int zone)
 {
 	struct pub_site_set *set = &v->sets[zone];
-	struct auth_row rows[PUB_SITE_RECORDS + 8];
+	struct auth_row rows[PUB_SITE_RECORDS + 9];
 	char apex[32], owner[64], ns1[40], ns2[40], kms1[40], kms2[40], alias[64];
+	char dc[64];
 	struct auth_zone z = { .apex = apex,
 			       .mname = ns1,
 			       .serial = set->serial,
@@ -43,6 +46,7 @@ static void serve_question(struct pub_site_server *v, const struct fake_dns_requ
 	snprintf(apex, sizeof(apex), "d%d.test", zone);
 	snprintf(owner, sizeof(owner), "_vlmcs._tcp.%s", apex);
 	snprintf(ns1, sizeof(ns1), "ns1.%s", apex);
+	snprintf(dc, sizeof(dc), AD_LABELS "%s", apex);
 	snprintf(ns2, sizeof(ns2), "ns2.%s", apex);
 	snprintf(kms1, sizeof(kms1), "kms1.%s", apex);
 	snprintf(kms2, sizeof(kms2), "kms2.%s", apex);
@@ -56,6 +60,8 @@ static void serve_question(struct pub_site_server *v, const struct fake_dns_requ
 	rows[n++] = (struct auth_row){ alias, DNS_TYPE_CNAME, kms1, 0, 0, 0, 60 };
 	if (set->cname != NULL)
 		rows[n++] = (struct auth_row){ owner, DNS_TYPE_CNAME, set->cname, 0, 0, 0, 60 };
+	if (v->is_controller)
+		rows[n++] = (struct auth_row){ dc, DNS_TYPE_SRV, ns1, 389, 0, 100, 60 };
 	for (size_t i = 0; i < set->n; i++)
 		rows[n++] = (struct auth_row){ set->cname != NULL ? set->cname : owner,
 					       DNS_TYPE_SRV,
@@ -210,6 +216,11 @@ static void serve(struct fake_dns *f, const struct fake_dns_request *rq, void *c
 		assert_true(zone >= 0);
 		serve_update(v, rq, zone);
 		return;
+	}
+	if (strncmp(name, AD_LABELS, strlen(AD_LABELS)) == 0) {
+		v->ad++;
+		if (v->silent_about_ad)
+			return;
 	}
 	v->srv += rq->msg->qtype == DNS_TYPE_SRV;
 	v->soa += rq->msg->qtype == DNS_TYPE_SOA;
@@ -377,6 +388,7 @@ void pub_site_reset_counts(struct pub_site *s)
 		s->servers[i].soa = 0;
 		s->servers[i].other = 0;
 		s->servers[i].changes = 0;
+		s->servers[i].ad = 0;
 	}
 }
 

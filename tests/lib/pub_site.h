@@ -48,6 +48,8 @@ struct pub_site_server {
 	bool silent;           /* answers nothing */
 	int silent_zone;       /* nothing about this zone; -1: none */
 	unsigned rcode;        /* to everything */
+	bool silent_about_ad;  /* nothing about domain controllers */
+	bool is_controller;    /* the primary of each zone stands among them */
 	unsigned update_rcode; /* to UPDATE, without effect */
 	bool ignores_updates;  /* NOERROR, without effect */
 	bool brings_back;      /* what an update deletes: at once, as an eager registrar would */
@@ -61,6 +63,7 @@ struct pub_site_server {
 	unsigned early_updates; /* that came before any answer can have left */
 	/* counts */
 	unsigned updates, srv, soa, other;
+	unsigned ad;      /* of srv: about domain controllers */
 	unsigned changes; /* in the last update */
 };
 

@@ -517,15 +517,16 @@ static void t_U25_updates_in_flight_are_bounded(void **state)
 	pub_site_done(&s);
 }
 
-static void t_cancel_at_every_step(void **state)
+static void cancel_at_every_step(unsigned update_rcode, bool silent_about_ad)
 {
-	(void)state;
-	for (int steps = 0; steps < 40; steps++) {
+	for (int steps = 0; steps < 60; steps++) {
 		struct pub_site s;
 		struct pub_site_run run;
 		struct pub_reconcile_params p = { .request = { .mode = PUB_PUBLISH } };
 
 		pub_site_init(&s);
+		s.servers[SITE_PRIMARY].update_rcode = update_rcode;
+		s.servers[SITE_PRIMARY].silent_about_ad = silent_about_ad;
 		pub_site_configure(&s, ONE("d0.test", ""));
 		p.targets = s.targets;
 		p.journal = s.journal;
@@ -544,6 +545,54 @@ static void t_cancel_at_every_step(void **state)
 		assert_int_equal(run.calls, 1);
 		pub_site_done(&s);
 	}
+}
+
+static void t_cancel_at_every_step(void **state)
+{
+	(void)state;
+	cancel_at_every_step(0, false);
+	cancel_at_every_step(DNS_RCODE_REFUSED, true); /* and is it a domain controller? */
+}
+
+static void t_refused_by_a_domain_controller(void **state)
+{
+	struct pub_site s;
+	struct pub_site_run run;
+
+	(void)state;
+	pub_site_init(&s);
+	pub_site_configure(&s, D0);
+	s.servers[SITE_PRIMARY].update_rcode = DNS_RCODE_REFUSED;
+	s.servers[SITE_PRIMARY].is_controller = true;
+	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
+	pub_site_expect(&run, PUB_REFUSED);
+	assert_string_equal(run.results[0].findings, "ad-integrated");
+	assert_non_null(strstr(run.results[0].hint, "zone d0.test is AD-integrated (its primary "
+						    "ns1.d0.test is a domain controller)"));
+	assert_int_equal(s.servers[SITE_PRIMARY].ad, 1);
+	pub_site_done(&s);
+}
+
+/* The refusal is what is told, in time, whatever becomes of the further question. */
+static void t_refused_and_no_word_about_controllers(void **state)
+{
+	const struct pub_request rq = { .mode = PUB_PUBLISH, .timeout_ms = 400 };
+	struct pub_site s;
+	struct pub_site_run run;
+	uint64_t begin_ms;
+
+	(void)state;
+	pub_site_init(&s);
+	pub_site_configure(&s, D0);
+	s.servers[SITE_PRIMARY].update_rcode = DNS_RCODE_REFUSED;
+	s.servers[SITE_PRIMARY].silent_about_ad = true;
+	begin_ms = uv_now(&s.t.loop);
+	pub_site_run(&s, &run, &rq, NULL, NULL);
+	pub_site_expect(&run, PUB_REFUSED);
+	assert_true(uv_now(&s.t.loop) - begin_ms < 1500);
+	assert_string_equal(run.results[0].findings, "");
+	assert_non_null(strstr(run.results[0].hint, "takes no unsigned update"));
+	pub_site_done(&s);
 }
 
 static void t_nothing_to_do(void **state)
@@ -588,6 +637,8 @@ int main(void)
 		cmocka_unit_test(t_Z17_many_zones_one_broken),
 		cmocka_unit_test(t_U25_updates_in_flight_are_bounded),
 		cmocka_unit_test(t_cancel_at_every_step),
+		cmocka_unit_test(t_refused_by_a_domain_controller),
+		cmocka_unit_test(t_refused_and_no_word_about_controllers),
 		cmocka_unit_test(t_nothing_to_do),
 	};
 
