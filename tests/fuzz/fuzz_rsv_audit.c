@@ -210,7 +210,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.reference = rsv_judge_servers(servers, SERVERS, &r.zone, &agreement);
 	if (in.reference != RSV_NO_SERVER) {
 		FUZZ_CHECK(in.reference < SERVERS);
-		in.aliased = servers[in.reference].set.aliased;
+		if (servers[in.reference].set.aliased)
+			in.alias_end = &servers[in.reference].set.owner;
 		FUZZ_CHECK(rsv_judge_records(&r, in.reference) == 0);
 		make_targets_known(&r);
 	}
