@@ -169,8 +169,16 @@ static void add_server(struct rsv_audit_impl *a, enum rsv_server_role role, cons
 	v->soa_err = v->srv_err = ERR_TIMEOUT;
 }
 
-static void list_servers(struct rsv_audit_impl *a)
+/** 0 or ERR_NOMEM. As many as there are: of thousands of audits some dozens are under way at once.
+ */
+static int list_servers(struct rsv_audit_impl *a)
 {
+	size_t most = a->p.n_servers + a->net->n_resolvers + (a->r.has_zone ? a->found.n_ns : 0);
+
+	a->r.servers = calloc(most + 1, sizeof(*a->r.servers));
+	a->asks = calloc(most + 1, sizeof(*a->asks));
+	if (a->r.servers == NULL || a->asks == NULL)
+		return ERR_NOMEM;
 	for (size_t i = 0; a->r.has_zone && i < a->found.n_ns; i++)
 		add_name_server(a, &a->found.ns[i]);
 	for (size_t i = 0; i < a->p.n_servers; i++)
@@ -178,6 +186,7 @@ static void list_servers(struct rsv_audit_impl *a)
 	for (size_t i = 0; i < a->net->n_resolvers; i++)
 		if (!a->p.skip_resolvers || !a->r.has_zone)
 			add_server(a, RSV_ROLE_RESOLVER, &a->net->resolvers[i]);
+	return 0;
 }
 
 static void on_zone(struct rsv_zone_op *z, const struct rsv_zone_result *r)
@@ -193,8 +202,10 @@ static void on_zone(struct rsv_zone_op *z, const struct rsv_zone_result *r)
 		a->r.zone = r->zone;
 		a->r.primary = r->mname;
 	}
-	list_servers(a);
-	rsv_audit_ask_servers(a);
+	if (list_servers(a) != 0)
+		rsv_audit_finish(a, ERR_NOMEM);
+	else
+		rsv_audit_ask_servers(a);
 }
 
 size_t rsv_audit_ways(const struct rsv_audit_impl *a, struct dns_server ret[DNS_CLIENT_SERVERS_MAX])
@@ -272,10 +283,7 @@ static int set_up(struct rsv_audit_impl *a, const struct rsv_audit_params *p)
 	a->expect = copy_list(p->expect, p->n_expect, sizeof(*a->expect));
 	a->own = copy_list(p->own, p->n_own, sizeof(*a->own));
 	a->journal = copy_list(p->journal, p->n_journal, sizeof(*a->journal));
-	a->r.servers = calloc(RSV_AUDIT_SERVERS_MAX, sizeof(*a->r.servers));
-	a->asks = calloc(RSV_AUDIT_SERVERS_MAX, sizeof(*a->asks));
-	if (a->expect == NULL || a->own == NULL || a->journal == NULL || a->r.servers == NULL ||
-	    a->asks == NULL)
+	if (a->expect == NULL || a->own == NULL || a->journal == NULL)
 		return ERR_NOMEM;
 	return rsv_srv_name(&p->domain, &a->srv_name);
 }

@@ -19,12 +19,11 @@
 #include "resolver/targets.h"
 #include "resolver/zone.h"
 
-#define RSV_AUDIT_SERVERS_MAX (RSV_NS_MAX + DNS_CLIENT_SERVERS_MAX + NET_RESOLVERS_MAX)
-#define RSV_AUDIT_TOTAL_MS    60000
-#define RSV_AUDIT_SETTLE_MS   8000
-#define RSV_AUDIT_SERVER_MS   6000 /* for one server to answer one question */
-#define RSV_EXPECT_MAX        256
-#define RSV_JOURNAL_MAX       1024
+#define RSV_AUDIT_TOTAL_MS  60000
+#define RSV_AUDIT_SETTLE_MS 8000
+#define RSV_AUDIT_SERVER_MS 6000 /* for one server to answer one question */
+#define RSV_EXPECT_MAX      256
+#define RSV_JOURNAL_MAX     1024
 
 /** ok, warning, critical, unknown: the Nagios codes are the values (design §3). */
 enum rsv_status { RSV_OK_, RSV_WARN_, RSV_CRIT_, RSV_UNKNOWN_, RSV_STATUS_COUNT_ };
