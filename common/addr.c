@@ -375,3 +375,18 @@ void cidr_format(const struct cidr *c, char buf[ADDR_TEXT_MAX])
 	addr_format_host(&c->net, host);
 	(void)snprintf(buf, ADDR_TEXT_MAX, "%.55s/%u", host, c->prefix);
 }
+
+uint32_t addr_hash(const struct addr *a)
+{
+	const uint8_t *ip = (const uint8_t *)&a->u.in.sin_addr;
+	size_t len = sizeof(a->u.in.sin_addr);
+	uint32_t h = 2166136261u ^ addr_port(a);
+
+	if (a->u.sa.sa_family == AF_INET6) {
+		ip = (const uint8_t *)&a->u.in6.sin6_addr;
+		len = sizeof(a->u.in6.sin6_addr);
+	}
+	for (size_t i = 0; i < len; i++) /* FNV-1a */
+		h = (h ^ ip[i]) * 16777619u;
+	return h;
+}

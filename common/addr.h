@@ -63,4 +63,7 @@ int cidr_parse(const char *text, struct cidr *ret);
 bool cidr_contains(const struct cidr *c, const struct addr *a);
 void cidr_format(const struct cidr *c, char buf[ADDR_TEXT_MAX]);
 
+/** Of address and port, for tables of servers that we choose: not for what a peer may choose. */
+uint32_t addr_hash(const struct addr *a);
+
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "net/resolv_conf.h"
+#include "net/silence.h"
 #include "net/udp_pool.h"
 
 /* For test set-ups without the right to bind port 53; not a setting, because no real network needs
@@ -54,8 +55,10 @@ int env_init(struct env *e, const struct config *cfg, struct err_info *info)
 	e->net = (struct net){ .loop = &e->loop,
 			       .clock = clock_system(),
 			       .rng = &e->rng,
-			       .udp = udp_pool_new(&e->loop) };
+			       .udp = udp_pool_new(&e->loop),
+			       .silence = silence_new() };
 	if (e->net.udp == NULL) {
+		silence_free(e->net.silence);
 		(void)uv_loop_close(&e->loop);
 		return err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
 	}
@@ -67,6 +70,7 @@ void env_done(struct env *e)
 {
 	(void)uv_run(&e->loop, UV_RUN_DEFAULT); /* callbacks that are still due */
 	udp_pool_close(e->net.udp);
+	silence_free(e->net.silence);
 	(void)uv_run(&e->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&e->loop) != 0)
 		abort();

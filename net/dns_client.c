@@ -4,6 +4,7 @@
 
 #include "common/err.h"
 #include "net/dns_client_priv.h"
+#include "net/silence.h"
 
 static void on_timer(uv_timer_t *t);
 static void begin(struct dns_client_impl *c, size_t server);
@@ -155,6 +156,7 @@ void dns_client_heard(struct dns_attempt *a, const struct dns_judgement *j)
 		return;
 	}
 	a->heard = true;
+	silence_heard(c->net->silence, &c->servers[a->server].addr);
 	record(a, j->err, NULL);
 	if (j->verdict != DNS_UNPROVEN)
 		return;
@@ -205,6 +207,7 @@ static void answered(struct dns_attempt *a)
 	struct dns_msg *msg = j->msg;
 
 	j->msg = NULL;
+	silence_heard(c->net->silence, &c->servers[a->server].addr);
 	if (j->verdict == DNS_COMPLAINT)
 		remember_hint(c, j);
 	if (j->err == ERR_DNS_NOT_AUTH) {
@@ -244,7 +247,29 @@ void dns_client_attempt_over(struct dns_attempt *a, int err)
  * stays open, so nothing is lost where it is only slow. */
 static bool is_staggered(const struct dns_client_impl *c)
 {
-	return c->stagger && c->turns.round == 0 && c->turns.next < c->turns.n_servers;
+	return c->is_question && c->turns.round == 0 && c->turns.next < c->turns.n_servers;
+}
+
+/** Whether there is nobody in the list from whom an answer can be hoped for. */
+static bool is_hopeless(const struct dns_client_impl *c)
+{
+	bool silent = c->is_question;
+
+	for (size_t i = 0; silent && i < c->turns.n_servers; i++)
+		silent = silence_is_silent(c->net->silence, &c->servers[i].addr,
+					   uv_now(c->net->loop));
+	return silent;
+}
+
+static uint32_t patience_ms(const struct dns_client_impl *c)
+{
+	uint32_t ms = c->attempt_ms;
+
+	if (is_staggered(c) && ms > DNS_CLIENT_STAGGER_MS)
+		ms = DNS_CLIENT_STAGGER_MS;
+	if (ms > DNS_CLIENT_SILENT_MS && is_hopeless(c))
+		ms = DNS_CLIENT_SILENT_MS;
+	return ms;
 }
 
 static void begin(struct dns_client_impl *c, size_t server)
@@ -269,9 +294,7 @@ static void begin(struct dns_client_impl *c, size_t server)
 	c->attempts[c->n_attempts++] = a;
 	c->open++;
 	c->current = a;
-	c->step_at = uv_now(c->net->loop) + c->attempt_ms;
-	if (is_staggered(c) && c->attempt_ms > DNS_CLIENT_STAGGER_MS)
-		c->step_at = uv_now(c->net->loop) + DNS_CLIENT_STAGGER_MS;
+	c->step_at = uv_now(c->net->loop) + patience_ms(c);
 	arm(c);
 }
 
@@ -279,7 +302,9 @@ static void next_attempt(struct dns_client_impl *c)
 {
 	size_t server;
 
-	if (c->n_attempts < DNS_CLIENT_ATTEMPTS_MAX && dns_turns_next(&c->turns, &server))
+	if (c->turns.next == c->turns.n_servers && is_hopeless(c))
+		finish(c); /* all have been asked once, and those before us as well */
+	else if (c->n_attempts < DNS_CLIENT_ATTEMPTS_MAX && dns_turns_next(&c->turns, &server))
 		begin(c, server);
 	else
 		finish(c);
@@ -294,8 +319,11 @@ static void on_timer(uv_timer_t *t)
 	if (!a->heard) {
 		record(a, ERR_TIMEOUT, NULL);
 		/* Some paths drop what they do not know: ask more plainly the next time. */
-		if (!is_staggered(c))
+		if (!is_staggered(c)) {
 			c->no_edns[a->server] = true;
+			silence_missed(c->net->silence, &c->servers[a->server].addr,
+				       uv_now(c->net->loop));
+		}
 	}
 	if (uv_now(c->net->loop) >= c->deadline)
 		finish(c);
@@ -337,7 +365,7 @@ static int set_up(struct dns_client_impl *c, const struct dns_client_params *p)
 	c->turns.tries = p->tries != 0 ? p->tries : DNS_CLIENT_TRIES;
 	c->attempt_ms = p->attempt_ms != 0 ? p->attempt_ms : DNS_CLIENT_ATTEMPT_MS;
 	c->require_aa = p->require_aa;
-	c->stagger = p->question != NULL;
+	c->is_question = p->question != NULL;
 	uv_update_time(c->net->loop);
 	c->deadline = uv_now(c->net->loop) + total;
 	return build(c, p);

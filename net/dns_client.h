@@ -12,6 +12,9 @@
  * the first round, so that one slow server holds up nobody (S15); an UPDATE does not, since what
  * the first server does with it may only be late.
  *
+ * Where all servers of a question have been silent for long (net/silence.h), each is asked once
+ * more, for DNS_CLIENT_SILENT_MS at most.
+ *
  * Unsigned replies to signed requests never end it well: an unsigned error is remembered as a hint
  * and the result is ERR_TSIG_UNSIGNED or ERR_TSIG_PEER_* (T05, T06).
  *
@@ -58,6 +61,7 @@ struct dns_client_params {
 #define DNS_CLIENT_TRIES      3
 #define DNS_CLIENT_GRACE_MS   300
 #define DNS_CLIENT_STAGGER_MS 500
+#define DNS_CLIENT_SILENT_MS  1000
 
 /** How it ended, borrowed during done(). */
 struct dns_outcome {

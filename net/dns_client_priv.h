@@ -38,7 +38,7 @@ struct dns_client_impl {
 	struct dns_turns turns;
 	uint32_t attempt_ms;
 	bool require_aa;
-	bool stagger;     /* go on sooner in the first round: see is_staggered() */
+	bool is_question;
 	struct buf plain; /* the request, ID 0 */
 	struct buf edns;  /* the same with OPT; empty for an UPDATE */
 	struct dns_attempt *attempts[DNS_CLIENT_ATTEMPTS_MAX];

@@ -11,6 +11,7 @@
 #define NET_RESOLVERS_MAX 8
 
 struct udp_pool;
+struct silence;
 
 /**
  * One for a process, made by daemon/ or cli/, borrowed by every operation for the whole of its
@@ -32,6 +33,7 @@ struct net {
 	 * Another one serves test set-ups, where several servers share one free port. */
 	uint16_t dns_port;
 	struct udp_pool *udp; /* sockets of udp_exchange; closed when all operations have ended */
+	struct silence *silence; /* servers that do not answer; NULL: not remembered */
 };
 
 #define NET_DNS_PORT 53

@@ -81,17 +81,7 @@ static bool same_addr(const struct addr *a, const struct addr *b)
 
 static struct udp_group **bucket_of(struct udp_pool *p, const struct addr *peer)
 {
-	const uint8_t *ip = (const uint8_t *)&peer->u.in.sin_addr;
-	size_t len = sizeof(peer->u.in.sin_addr);
-	uint32_t h = 2166136261u ^ addr_port(peer);
-
-	if (peer->u.sa.sa_family == AF_INET6) {
-		ip = (const uint8_t *)&peer->u.in6.sin6_addr;
-		len = sizeof(peer->u.in6.sin6_addr);
-	}
-	for (size_t i = 0; i < len; i++) /* FNV-1a */
-		h = (h ^ ip[i]) * 16777619u;
-	return &p->buckets[h % GROUP_BUCKETS];
+	return &p->buckets[addr_hash(peer) % GROUP_BUCKETS];
 }
 
 static struct udp_group *need_group(struct udp_pool *p, const struct addr *peer,

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/err.h"
+#include "net/silence.h"
 #include "tests/lib/dns_client_fixture.h"
 
 /* Plain */
@@ -270,6 +271,91 @@ static void t_S15_an_update_is_not_staggered(void **state)
 	assert_int_equal(f.seen, 1);
 }
 
+/* A server that others have found silent is asked once more, not three times; until it answers. */
+static void t_S15_silent_server_is_asked_once(void **state)
+{
+	struct silence *s = silence_new();
+	struct dcx f;
+
+	(void)state;
+	assert_non_null(s);
+	for (unsigned round = 0; round < 2; round++) { /* the second one: somebody answers */
+		dcx_init(&f);
+		f.t.net.silence = s;
+		f.p.attempt_ms = DCX_QUICK_MS;
+		dcx_add(&f, dcx_serve_silence);
+		for (unsigned i = 0; i < SILENCE_MISSES; i++)
+			silence_missed(s, &f.list[0].addr, uv_now(&f.t.loop));
+		if (round == 1)
+			dcx_add(&f, dcx_serve);
+		dcx_run(&f);
+		assert_int_equal(f.o.err, round == 0 ? ERR_TIMEOUT : ERR_OK);
+		assert_int_equal(f.seen, 1 + round);
+	}
+	silence_free(s);
+}
+
+static void t_S15_an_answer_ends_the_silence(void **state)
+{
+	static const struct {
+		fake_dns_fn *serve;
+		int err;
+	} t[] = {
+		{ dcx_serve, ERR_OK },
+		{ serve_garbled, ERR_DNS_MALFORMED }, /* who talks is not silent */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct silence *s = silence_new();
+		struct addr a;
+		struct dcx f;
+
+		assert_non_null(s);
+		dcx_init(&f);
+		f.t.net.silence = s;
+		f.p.attempt_ms = DCX_SHORT_MS;
+		f.p.tries = 1;
+		dcx_add(&f, t[i].serve);
+		a = f.list[0].addr;
+		for (unsigned k = 0; k < SILENCE_MISSES; k++)
+			silence_missed(s, &a, uv_now(&f.t.loop));
+		dcx_run(&f);
+		assert_int_equal(f.o.err, t[i].err);
+		assert_false(silence_is_silent(s, &a, 0));
+		silence_free(s);
+	}
+}
+
+/* Misses are counted, attempt by attempt; an UPDATE is tried as ever. */
+static void t_S15_silence_is_noticed(void **state)
+{
+	struct silence *s = silence_new();
+	struct dcx f;
+
+	(void)state;
+	assert_non_null(s);
+	dcx_init(&f);
+	f.t.net.silence = s;
+	f.p.attempt_ms = DCX_QUICK_MS;
+	f.p.tries = SILENCE_MISSES + 5;
+	dcx_add(&f, dcx_serve_silence);
+	dcx_run(&f);
+	assert_int_equal(f.seen, SILENCE_MISSES);
+
+	dcx_init(&f);
+	f.t.net.silence = s;
+	dcx_use_update(&f);
+	f.p.attempt_ms = DCX_QUICK_MS;
+	dcx_add(&f, dcx_serve_silence);
+	for (unsigned i = 0; i < SILENCE_MISSES; i++)
+		silence_missed(s, &f.list[0].addr, uv_now(&f.t.loop));
+	assert_true(silence_is_silent(s, &f.list[0].addr, uv_now(&f.t.loop)));
+	dcx_run(&f);
+	assert_int_equal(f.seen, DNS_CLIENT_TRIES);
+	silence_free(s);
+}
+
 /* RCODE times server */
 
 static void t_U28_which_rcodes_go_on(void **state)
@@ -459,6 +545,9 @@ int main(void)
 		cmocka_unit_test(t_S15_slow_server_does_not_block),
 		cmocka_unit_test(t_S15_next_server_is_asked_soon),
 		cmocka_unit_test(t_S15_an_update_is_not_staggered),
+		cmocka_unit_test(t_S15_silent_server_is_asked_once),
+		cmocka_unit_test(t_S15_an_answer_ends_the_silence),
+		cmocka_unit_test(t_S15_silence_is_noticed),
 		cmocka_unit_test(t_U28_which_rcodes_go_on),
 		cmocka_unit_test(t_U28_refused_connection_goes_on),
 		cmocka_unit_test(t_most_telling_error_wins),

@@ -1,0 +1,96 @@
+#include "net/silence.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+/* after the above, which it needs */
+#include <cmocka.h>
+
+#include "tests/lib/test_net.h"
+
+static void miss(struct silence *s, const struct addr *a, unsigned n, uint64_t now)
+{
+	while (n-- > 0)
+		silence_missed(s, a, now);
+}
+
+static void t_S15_misses_in_a_row(void **state)
+{
+	struct addr a = test_addr("192.0.2.1:53"), b = test_addr("192.0.2.1:54");
+	struct silence *s = silence_new();
+
+	(void)state;
+	assert_non_null(s);
+	assert_false(silence_is_silent(s, &a, 0));
+	silence_heard(s, &a); /* of whom nothing is known */
+	miss(s, &a, SILENCE_MISSES - 1, 1000);
+	assert_false(silence_is_silent(s, &a, 1000));
+	miss(s, &a, 1, 2000);
+	assert_true(silence_is_silent(s, &a, 2000));
+	assert_false(silence_is_silent(s, &b, 2000)); /* another port */
+	assert_true(silence_is_silent(s, &a, 2000 + SILENCE_MS));
+	assert_false(silence_is_silent(s, &a, 2001 + SILENCE_MS)); /* long ago */
+	silence_heard(s, &b);
+	assert_true(silence_is_silent(s, &a, 2000));
+	silence_heard(s, &a);
+	assert_false(silence_is_silent(s, &a, 2000));
+	miss(s, &a, SILENCE_MISSES - 1, 3000);
+	assert_false(silence_is_silent(s, &a, 3000)); /* from the beginning again */
+	miss(s, &a, 1, 3001 + SILENCE_MS);            /* after a pause, too */
+	assert_false(silence_is_silent(s, &a, 3001 + SILENCE_MS));
+	silence_free(s);
+}
+
+/* More servers than slots: some are forgotten, none is called silent that is not. */
+static void t_S15_memory_is_bounded(void **state)
+{
+	struct silence *s = silence_new();
+	unsigned known = 0;
+
+	(void)state;
+	assert_non_null(s);
+	for (unsigned i = 0; i < 4 * SILENCE_SLOTS; i++) {
+		char text[32];
+		struct addr a;
+
+		snprintf(text, sizeof(text), "192.0.%u.%u:53", i / 256, i % 256);
+		a = test_addr(text);
+		assert_false(silence_is_silent(s, &a, 5));
+		miss(s, &a, SILENCE_MISSES, 5);
+		assert_true(silence_is_silent(s, &a, 5));
+	}
+	for (unsigned i = 0; i < 4 * SILENCE_SLOTS; i++) {
+		char text[32];
+		struct addr a;
+
+		snprintf(text, sizeof(text), "192.0.%u.%u:53", i / 256, i % 256);
+		a = test_addr(text);
+		known += silence_is_silent(s, &a, 5);
+	}
+	assert_true(known > 0 && known <= SILENCE_SLOTS);
+	silence_free(s);
+}
+
+static void t_nothing_is_remembered_without_a_table(void **state)
+{
+	struct addr a = test_addr("[2001:db8::1]:53");
+
+	(void)state;
+	miss(NULL, &a, SILENCE_MISSES, 1);
+	silence_heard(NULL, &a);
+	assert_false(silence_is_silent(NULL, &a, 1));
+	silence_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t_S15_misses_in_a_row),
+		cmocka_unit_test(t_S15_memory_is_bounded),
+		cmocka_unit_test(t_nothing_is_remembered_without_a_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
