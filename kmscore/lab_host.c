@@ -53,6 +53,37 @@ static void refuse(struct lab_host *h, const struct addr *peer, int err, const u
 		    who, v.major, v.minor, len, hresult_format(ret->hresult, code), text);
 }
 
+bool lab_host_holds_lines(const struct lab_host *h)
+{
+	return h->held > 0;
+}
+
+void lab_host_tell_held(struct lab_host *h)
+{
+	if (h->held > 0)
+		log_info(&h->log, "kms.requests", "requests=%u text=%s", h->held,
+			 "more requests than have a line each; kmsbeacon events has them");
+	h->held = 0;
+}
+
+/** May a request have a line of its own? */
+static bool has_line(struct lab_host *h)
+{
+	uint64_t now_ms = clock_mono_ms(h->p.clock);
+
+	if (now_ms - h->second_ms >= 1000) {
+		lab_host_tell_held(h);
+		h->second_ms = now_ms;
+		h->lines = 0;
+	}
+	if (h->lines < LAB_HOST_LINES_MAX) {
+		h->lines++;
+		return true;
+	}
+	h->held++;
+	return false;
+}
+
 static void event_12290(struct lab_host *h, const struct lab_request *rq, const struct addr *peer,
 			uint32_t hresult, uint32_t count)
 {
@@ -71,7 +102,7 @@ static void event_12290(struct lab_host *h, const struct lab_request *rq, const 
 	const struct kms_event e = { KMS_EVENT_REQUEST_SERVED, hresult, text };
 
 	kms_event_format_12290(&fields, text);
-	if (log_enabled(LOG_INFO)) {
+	if (log_enabled(LOG_INFO) && has_line(h)) {
 		addr_format_host(peer, who);
 		log_info(&h->log, "kms.request", "id=%u client=%s count=%u text=%s", e.id, who,
 			 count, text);

@@ -58,13 +58,24 @@ struct lab_host {
 	char host_pid[LAB_PID_MAX];
 	struct log_ctx log;
 	struct log_limit limit;
+	uint64_t second_ms; /* when the second began in which `lines` were logged */
+	uint32_t lines;
+	uint32_t held; /* requests since then without a line of their own */
 };
+
+/** Requests have a line each, up to so many in a second; further ones are counted, and told in one
+ * line when the second is over. Events are recorded all the same. */
+#define LAB_HOST_LINES_MAX 100
 
 void lab_host_init(struct lab_host *h, const struct lab_host_params *p);
 /** Frees the tables, wipes the key. */
 void lab_host_done(struct lab_host *h);
 
 void lab_host_set_rules(struct lab_host *h, const struct lab_rules *r);
+
+/** Are there requests that a line has to be written for, a second from now? */
+bool lab_host_holds_lines(const struct lab_host *h);
+void lab_host_tell_held(struct lab_host *h);
 
 struct lab_answer {
 	uint32_t hresult;

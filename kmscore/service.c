@@ -11,6 +11,7 @@
 
 #define OUT_FLUSH  16384u     /* answers gathered before they are written */
 #define OUT_MAX    (1u << 18) /* more than the answers to one read of the socket can be */
+#define HELD_MS    1000
 #define UNSENT_MAX (1u << 18) /* of a client that asks and does not read */
 
 /** One connection. */
@@ -31,7 +32,8 @@ struct kms_service {
 	uint64_t refused;
 	bool stopped;
 	struct lab_host lab;
-	struct buf out; /* answers of the connection that is being served */
+	uv_timer_t held_timer; /* requests wait for their line: lab_host_tell_held() */
+	struct buf out;        /* answers of the connection that is being served */
 	struct log_ctx log;
 	struct log_limit limit;
 	void (*done)(void *ctx);
@@ -41,6 +43,17 @@ struct kms_service {
 static bool may_log(struct kms_service *s, const struct addr *peer)
 {
 	return log_limit_pass(&s->limit, peer, clock_mono_ms(s->net->clock), NULL);
+}
+
+static void on_held_timer(uv_timer_t *t)
+{
+	lab_host_tell_held(&((struct kms_service *)t->data)->lab);
+}
+
+static void tell_held_soon(struct kms_service *s)
+{
+	if (lab_host_holds_lines(&s->lab) && !uv_is_active((uv_handle_t *)&s->held_timer))
+		(void)uv_timer_start(&s->held_timer, on_held_timer, HELD_MS, 0);
 }
 
 /** Answer the one call that waits. @return 0, or why the association cannot go on. */
@@ -58,6 +71,7 @@ static int answer_call(struct kms_service *s, struct kms_assoc *a, const struct 
 		return kms_assoc_fault(a, RPC_S_NDR, &s->out);
 	}
 	lab_host_request(&s->lab, peer, rq.body, rq.body_len, &answer);
+	tell_held_soon(s);
 	rs.hresult = answer.hresult;
 	if (answer.body_len > 0) {
 		rs.body = answer.body;
@@ -346,6 +360,9 @@ int kms_service_new(struct net *net, const struct kms_service_params *p, struct 
 		service_destroy(s);
 		return err;
 	}
+	(void)uv_timer_init(net->loop, &s->held_timer);
+	s->held_timer.data = s;
+	uv_unref((uv_handle_t *)&s->held_timer);
 	*ret = s;
 	return 0;
 }
@@ -356,14 +373,22 @@ void kms_service_stop(struct kms_service *s)
 	listener_stop(s->listener);
 }
 
-static void on_listener_closed(void *ctx)
+static void on_timer_closed(uv_handle_t *h)
 {
-	struct kms_service *s = ctx;
+	struct kms_service *s = h->data;
 	void (*done)(void *) = s->done;
 	void *done_ctx = s->done_ctx;
 
 	service_destroy(s);
 	done(done_ctx);
+}
+
+static void on_listener_closed(void *ctx)
+{
+	struct kms_service *s = ctx;
+
+	lab_host_tell_held(&s->lab);
+	uv_close((uv_handle_t *)&s->held_timer, on_timer_closed);
 }
 
 void kms_service_free(struct kms_service *s, void (*done)(void *ctx), void *ctx)

@@ -6,7 +6,9 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/hresult.h"
 #include "common/log.h"
@@ -262,6 +264,41 @@ static void t_event_12290(void **state)
 }
 
 /* The samples of behaviour §4.1 and §4.2. */
+/* A hundred lines a second, then one for the rest of it: a busy host does not fill the disk. */
+static void t_lines_of_requests_are_bounded(void **state)
+{
+	int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct lab_request rq;
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	log_setup(LOG_INFO, LOG_TEXT, quiet);
+	f.mono_ms = 5000;
+	for (unsigned second = 0; second < 2; second++) {
+		f.lines = 0;
+		for (unsigned i = 0; i < 250; i++) {
+			rq = request_of(&f, (uint8_t)i, "pc");
+			ask(&f, &rq);
+		}
+		assert_int_equal(f.lines,
+				 LAB_HOST_LINES_MAX + (second > 0)); /* and the sum of before */
+		assert_true(lab_host_holds_lines(&f.h));
+		f.mono_ms += 1000;
+	}
+	assert_int_equal(f.told, 500); /* no event is lost by that */
+	f.lines = 0;
+	lab_host_tell_held(&f.h);
+	assert_int_equal(f.lines, 1);
+	assert_non_null(strstr(f.line, "kms.requests requests=150"));
+	assert_false(lab_host_holds_lines(&f.h));
+	lab_host_tell_held(&f.h);
+	assert_int_equal(f.lines, 1);
+	log_setup(LOG_WARNING, LOG_TEXT, STDERR_FILENO);
+	assert_int_equal(close(quiet), 0);
+	teardown(&f);
+}
+
 static void t_client_lines(void **state)
 {
 	struct kms_event_12288 s = { .hresult = 0xC004F06C,
@@ -324,6 +361,7 @@ int main(void)
 		cmocka_unit_test(t_clock_skew),
 		cmocka_unit_test(t_cloned_image_is_reported_once),
 		cmocka_unit_test(t_event_12290),
+		cmocka_unit_test(t_lines_of_requests_are_bounded),
 		cmocka_unit_test(t_client_lines),
 		cmocka_unit_test(t_log_limit),
 	};
