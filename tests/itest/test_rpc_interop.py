@@ -464,7 +464,7 @@ def read_pdu(s):
     return head, s.recv(size - 16, socket.MSG_WAITALL)
 
 
-def test_big_endian_client(lab):
+def test_R03_big_endian_client(lab):
     with socket.create_connection(lab.where, timeout=10) as s:
         item = struct.pack(">HBB", 7, 1, 0) + be_syntax(KMS) + be_syntax(NDR32)
         s.sendall(be_pdu(11, 0x01020304, struct.pack(">HHIB3s", 4280, 4280, 0, 1, bytes(3)) + item))
