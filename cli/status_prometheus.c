@@ -112,11 +112,13 @@ static void print_hosts(const json_t *hosts)
 
 static void print_time(const char *name, const json_t *r, const char *key)
 {
-	int64_t ms;
+	int64_t ms, s;
 
-	if (clock_parse_rfc3339(json_text(r, key, ""), &ms) == 0)
-		sample(name, (double)(ms / 1000), "domain", json_text(r, "domain", ""), "view",
-		       json_text(r, "view", ""), (const char *)NULL);
+	if (clock_parse_rfc3339(json_text(r, key, ""), &ms) != 0)
+		return;
+	s = ms / 1000;
+	sample(name, (double)s, "domain", json_text(r, "domain", ""), "view",
+	       json_text(r, "view", ""), (const char *)NULL);
 }
 
 static bool is_good(const char *state)

@@ -105,7 +105,7 @@ static void saved(struct events *e, size_t n)
 	for (size_t i = 0; i < n; i++)
 		event_record_unref(e->pending[i]);
 	e->n_pending -= n;
-	memmove(e->pending, e->pending + n, e->n_pending * sizeof(e->pending[0]));
+	memmove(e->pending, e->pending + n, e->n_pending * sizeof(struct event_record *));
 	if (e->failing)
 		log_info(&log_events, "events.saved_again", "lost=%llu",
 			 (unsigned long long)e->lost);
@@ -135,7 +135,7 @@ static void save_next(struct events *e)
 	s->job = (struct store_job){ .run = save_run, .done = save_done };
 	s->e = e;
 	s->n = e->n_pending < EVENTS_BATCH ? e->n_pending : EVENTS_BATCH;
-	memcpy(s->batch, e->pending, s->n * sizeof(s->batch[0]));
+	memcpy(s->batch, e->pending, s->n * sizeof(struct event_record *));
 	s->oldest_ms = clock_wall_ms(e->p.clock) - (int64_t)e->p.keep_s * 1000;
 	s->keep_max = e->p.keep_max;
 	e->saving = store_submit(e->p.store, &s->job) == 0;

@@ -56,7 +56,7 @@ static int by_seq(const void *a, const void *b)
 static json_t *make_page(const struct events_reader *rd)
 {
 	const struct events *e = rd->e;
-	const struct event_record **found = malloc(FOUND_MAX * sizeof(*found));
+	const struct event_record **found = malloc(FOUND_MAX * sizeof(const struct event_record *));
 	json_t *list = json_array();
 	uint64_t last = e->last;
 	size_t n = 0, shown = 0;
@@ -75,7 +75,7 @@ static json_t *make_page(const struct events_reader *rd)
 	for (size_t i = 0; i < EVENTS_RING; i++)
 		if (matches(&rd->q, e->ring[i]))
 			found[n++] = e->ring[i];
-	qsort(found, n, sizeof(found[0]), by_seq);
+	qsort(found, n, sizeof(const struct event_record *), by_seq);
 	for (size_t i = 0; i < n && !more; i++) {
 		if (i > 0 && found[i]->seq == found[i - 1]->seq)
 			continue;

@@ -75,7 +75,7 @@ static int give_entries(const struct privileges *p, int fd)
 int privileges_give_folder(const struct privileges *p, const char *dir, struct err_info *info)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
+	struct stat st = { 0 };
 	int err = 0;
 
 	if (fd < 0 || fstat(fd, &st) != 0)

@@ -110,7 +110,7 @@ static void remember(struct rsv_discover_impl *d, const struct addr *addr,
 	const struct rsv_cached_host *old;
 	struct rsv_cached_host h;
 
-	if (d->p.cache == NULL || d->p.prober == NULL || d->try.source == RSV_FROM_MANUAL)
+	if (d->p.cache == NULL || r == NULL || d->try.source == RSV_FROM_MANUAL)
 		return;
 	if (!d->p.cache->enabled) {
 		rsv_d_step(d, "remember", "host caching is off: DNS is asked again next time");
