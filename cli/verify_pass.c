@@ -201,19 +201,21 @@ static void start_more(struct verify_pass *v)
 
 void verify_pass_start(struct verify_pass *v, struct net *net, const struct verify_pass_params *p)
 {
-	const struct rsv_targets_params tp = {
+	struct rsv_targets_params tp = {
 		.prober = p->prober,
 		.servers = p->servers,
 		.n_servers = p->n_servers,
 		.parallel = p->lookup_only ? SURVEY_PARALLEL : 0,
+		.arrange = rsv_shared_arrange,
 	};
 
 	memset(v, 0, sizeof(*v));
 	v->parallel = p->lookup_only ? SURVEY_PARALLEL : VERIFY_PARALLEL;
 	v->net = net;
 	v->p = *p;
-	v->targets = mem_must(rsv_targets_new(net, &tp));
 	v->shared = mem_must(rsv_shared_new(net, p->servers, p->n_servers));
+	tp.arrange_ctx = v->shared;
+	v->targets = mem_must(rsv_targets_new(net, &tp));
 	start_more(v);
 }
 

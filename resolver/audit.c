@@ -216,6 +216,8 @@ size_t rsv_audit_ways(const struct rsv_audit_impl *a, struct dns_server ret[DNS_
 	memcpy(ret, a->servers, n * sizeof(*ret));
 	for (size_t i = 0; i < a->net->n_resolvers && n < DNS_CLIENT_SERVERS_MAX; i++)
 		ret[n++].addr = a->net->resolvers[i];
+	if (a->p.shared != NULL)
+		rsv_shared_arrange(a->p.shared, ret, n);
 	return n;
 }
 

@@ -79,7 +79,8 @@ struct rsv_audit_impl {
 void rsv_audit_finish(struct rsv_audit_impl *a, int err);
 /** A child ended. @return false: closing, do nothing more. */
 bool rsv_audit_goes_on(struct rsv_audit_impl *a);
-/** `--server` first, then the resolvers: who names servers knows a way that they may not know.
+/** `--server` first, then the resolvers: who names servers knows a way that they may not know. Last
+ * those that are silent in this run.
  * @return how many. */
 size_t rsv_audit_ways(const struct rsv_audit_impl *a,
 		      struct dns_server ret[DNS_CLIENT_SERVERS_MAX]);

@@ -120,6 +120,26 @@ bool rsv_shared_worth_asking(struct rsv_shared *s, const struct addr *a)
 	return true;
 }
 
+void rsv_shared_arrange(void *shared, struct dns_server *list, size_t n)
+{
+	struct dns_server silent[DNS_CLIENT_SERVERS_MAX];
+	struct rsv_shared *s = shared;
+	size_t good = 0, bad = 0;
+
+	if (s->n_peers == 0 || n > DNS_CLIENT_SERVERS_MAX)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		const struct peer *p = find_peer(s, &list[i].addr);
+
+		if (p != NULL && p->silent >= RSV_SILENT_AFTER)
+			silent[bad++] = list[i];
+		else
+			list[good++] = list[i];
+	}
+	for (size_t i = 0; i < bad; i++)
+		list[good + i] = silent[i];
+}
+
 void rsv_shared_heard(struct rsv_shared *s, const struct addr *a, bool silent)
 {
 	struct peer *p = find_peer(s, a);
@@ -145,13 +165,15 @@ struct rsv_targets *rsv_shared_hosts(struct rsv_shared *s)
 
 struct rsv_shared *rsv_shared_new(struct net *net, const struct dns_server *servers, size_t n)
 {
+	struct rsv_shared *s = calloc(1, sizeof(*s));
 	const struct rsv_targets_params p = {
 		.resolve_ms = NS_LOOKUP_MS,
 		.servers = servers,
 		.n_servers = n,
 		.in_order = true,
+		.arrange = rsv_shared_arrange,
+		.arrange_ctx = s,
 	};
-	struct rsv_shared *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return NULL;

@@ -36,6 +36,9 @@ void rsv_shared_zone_add(struct rsv_shared *s, const struct dns_name *zone,
 /** Whether to ask the server at @p a: false while it is known to be silent, and its time for a
  * retry has not come. */
 bool rsv_shared_worth_asking(struct rsv_shared *s, const struct addr *a);
+/** Silent servers behind the others, else in their order: for a list of which one is enough. The
+ * arrange() of a table of targets; @p shared is the struct rsv_shared. */
+void rsv_shared_arrange(void *shared, struct dns_server *list, size_t n);
 /** An operation with it ended: in silence, or in any other way. */
 void rsv_shared_heard(struct rsv_shared *s, const struct addr *a, bool silent);
 

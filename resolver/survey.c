@@ -23,6 +23,7 @@ struct rsv_survey_impl {
 	struct rsv_survey *op;
 	struct net *net;
 	struct rsv_targets *targets;
+	struct rsv_shared *shared; /* NULL: none */
 	struct rsv_judge_input in; /* with copies of what is ours */
 	struct rsv_expect *own;
 	enum survey_state state;
@@ -150,6 +151,8 @@ static void on_set(struct rsv_lookup *l, struct rsv_lookup_result *r)
 	struct rsv_server_view *s = &v->r.servers[k - v->sets];
 
 	k->running = false;
+	if (v->shared != NULL && r->err != ERR_CANCELED)
+		rsv_shared_heard(v->shared, &s->addr, r->err == ERR_TIMEOUT);
 	s->srv_err = r->err;
 	s->aa = r->aa;
 	s->set = r->set;
@@ -158,25 +161,37 @@ static void on_set(struct rsv_lookup *l, struct rsv_lookup_result *r)
 		all_heard(v);
 }
 
+static void ask_set(struct rsv_survey_impl *v, size_t i, const struct dns_name *name)
+{
+	const struct dns_server server = { .addr = v->r.servers[i].addr };
+	const struct rsv_lookup_params p = {
+		.name = *name,
+		.servers = &server,
+		.n_servers = 1,
+		.rd = true,
+		.total_ms = RSV_AUDIT_SERVER_MS,
+	};
+	struct set_ask *k = &v->sets[i];
+
+	k->v = v;
+	k->lookup.owner = k;
+	k->running = true;
+	v->open++;
+	rsv_lookup_start(&k->lookup, v->net, &p, on_set);
+}
+
 static void ask_sets(struct rsv_survey_impl *v, const struct dns_name *name)
 {
 	for (size_t i = 0; i < v->r.n_servers; i++) {
-		const struct dns_server server = { .addr = v->r.servers[i].addr };
-		const struct rsv_lookup_params p = {
-			.name = *name,
-			.servers = &server,
-			.n_servers = 1,
-			.rd = true,
-			.total_ms = RSV_AUDIT_SERVER_MS,
-		};
-		struct set_ask *k = &v->sets[i];
+		struct rsv_server_view *s = &v->r.servers[i];
 
-		k->v = v;
-		k->lookup.owner = k;
-		k->running = true;
-		v->open++;
-		rsv_lookup_start(&k->lookup, v->net, &p, on_set);
+		if (v->shared == NULL || rsv_shared_worth_asking(v->shared, &s->addr))
+			ask_set(v, i, name);
+		else
+			s->srv_err = ERR_NOT_ASKED;
 	}
+	if (v->open == 0) /* all are silent: one of them has to say so */
+		ask_set(v, 0, name);
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
@@ -214,6 +229,7 @@ static int set_up(struct rsv_survey_impl *v, const struct rsv_audit_params *p,
 	if (err != 0)
 		return err;
 	v->targets = p->targets;
+	v->shared = p->shared;
 	v->r.domain = p->domain;
 	v->in.reference = RSV_NO_SERVER;
 	v->in.expect = p->expect;

@@ -28,8 +28,8 @@ struct rsv_survey {
 };
 
 /**
- * Of @p p: domain, expect, own, lab and targets, all as for an audit; servers are resolvers, all of
- * them asked (none: net->resolvers). expect is borrowed until done() here.
+ * Of @p p: domain, expect, own, lab, targets and shared, all as for an audit; servers are
+ * resolvers, all of them asked (none: net->resolvers). expect is borrowed until done() here.
  */
 void rsv_survey_start(struct rsv_survey *s, struct net *net, const struct rsv_audit_params *p,
 		      rsv_survey_done_fn *done);

@@ -259,16 +259,20 @@ static void on_lookup(struct host_lookup *h, const struct host_lookup_result *r)
 static void target_start(struct rsv_target *x)
 {
 	struct rsv_targets *t = x->table;
+	struct dns_server servers[DNS_CLIENT_SERVERS_MAX];
 	char host[DNSNAME_TEXT_MAX];
 	struct host_lookup_params p = {
 		.host = dns_name_format(&x->name, host),
 		.port = x->port,
-		.servers = t->servers,
+		.servers = servers,
 		.n_servers = t->p.n_servers,
 		.total_ms = t->p.resolve_ms,
 		.any_order = t->p.prober == NULL && !t->p.in_order,
 	};
 
+	memcpy(servers, t->servers, sizeof(servers));
+	if (t->p.arrange != NULL)
+		t->p.arrange(t->p.arrange_ctx, servers, t->p.n_servers);
 	t->running++;
 	x->state = TARGET_RESOLVING;
 	x->work->lookup.owner = x;

@@ -45,6 +45,9 @@ struct rsv_targets_params {
 	unsigned parallel;                /* in work at once; 0: RSV_TARGETS_PARALLEL */
 	const struct dns_server *servers; /* none: net->resolvers. Copied */
 	size_t n_servers;
+	/** Called for each target with a copy of the servers, to change their order. NULL: none. */
+	void (*arrange)(void *ctx, struct dns_server *list, size_t n);
+	void *arrange_ctx;
 	/** Addresses in the order to try them also where nobody is probed. */
 	bool in_order;
 };

@@ -84,6 +84,7 @@ static void t_zones(void **state)
 static void t_silent_servers(void **state)
 {
 	struct addr a = test_addr("127.0.0.1:53"), b = test_addr("127.0.0.1:54");
+	struct dns_server list[3] = { 0 };
 	unsigned asked = 0;
 	struct fixture f;
 
@@ -97,6 +98,11 @@ static void t_silent_servers(void **state)
 	for (unsigned i = 0; i < 3 * RSV_SILENT_RETRY; i++)
 		asked += rsv_shared_worth_asking(f.s, &a);
 	assert_int_equal(asked, 3);
+	list[0].addr = list[2].addr = a;
+	list[1].addr = b;
+	rsv_shared_arrange(f.s, list, 3);
+	assert_true(addr_equal(&list[0].addr, &b));
+	assert_true(addr_equal(&list[1].addr, &a) && addr_equal(&list[2].addr, &a));
 	rsv_shared_heard(f.s, &a, false); /* it is back */
 	assert_true(rsv_shared_worth_asking(f.s, &a));
 

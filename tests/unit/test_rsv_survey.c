@@ -179,6 +179,30 @@ static void t_resolvers_that_fail(void **state)
 	done(&f);
 }
 
+/* A dead resolver costs its time a few times in a run, not with each domain. */
+static void t_silent_resolver_of_the_run(void **state)
+{
+	for (size_t silent = 1; silent <= 2; silent++) {
+		struct fixture f;
+
+		init(&f);
+		f.p.shared = rsv_shared_new(&f.t.net, NULL, 0);
+		assert_non_null(f.p.shared);
+		for (unsigned i = 0; i < RSV_SILENT_AFTER; i++)
+			for (size_t k = 2 - silent; k < 2; k++)
+				rsv_shared_heard(f.p.shared, &f.t.net.resolvers[k], true);
+		run(&f);
+		assert_int_equal(f.zone[1].questions, 0);
+		assert_string_equal(f.ids, "resolver-unreachable ");
+		/* where all were silent the first one is asked: it may be back */
+		assert_int_equal(f.n_records, 2);
+		assert_true(rsv_shared_worth_asking(f.p.shared, &f.t.net.resolvers[0]));
+		rsv_shared_free(f.p.shared, NULL, NULL);
+		done(&f);
+	}
+	(void)state;
+}
+
 static void t_cancel_at_every_step(void **state)
 {
 	(void)state;
@@ -209,6 +233,7 @@ int main(void)
 		cmocka_unit_test(t_records_and_addresses),
 		cmocka_unit_test(t_findings),
 		cmocka_unit_test(t_resolvers_that_fail),
+		cmocka_unit_test(t_silent_resolver_of_the_run),
 		cmocka_unit_test(t_cancel_at_every_step),
 	};
 
