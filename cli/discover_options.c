@@ -139,14 +139,20 @@ static int parse_probe(const struct cli_args *a, struct discover_options *o)
 	return 0;
 }
 
+/* A file that is none of ours is never written: the path may be a mistake. */
 static int parse_cache(const struct cli_args *a, struct discover_options *o)
 {
 	struct err_info info;
+	int err;
 
 	o->cache_file = cli_get(a, "cache");
 	if (o->cache_file == NULL)
 		return 0;
-	if (rsv_cache_load(&o->cache, o->cache_file, &info) != 0)
+	err = rsv_cache_load(&o->cache, o->cache_file, &info);
+	if (err != 0 && !o->cache.newer)
+		return cli_usage_error(a, "--cache: %s; it is left as it is, name another file",
+				       info.text);
+	if (err != 0)
 		(void)fprintf(stderr, "kmsbeacon discover: %s\n", info.text);
 	rsv_cache_set_enabled(&o->cache, !cli_has(a, "no-cache"));
 	rsv_cache_use(&o->cache, o->client.product);

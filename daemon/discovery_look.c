@@ -43,7 +43,8 @@ void discovery_cache_load(struct row *r)
 	if (!cache_path(r, false, path))
 		return;
 	if (rsv_cache_load(&r->cache, path, &info) != 0)
-		log_warning(&discovery_log, "discovery.cache", "text=%s", info.text);
+		log_warning(&discovery_log, "discovery.cache", "text=%s%s", info.text,
+			    r->cache.newer ? "" : "; the next host found replaces it");
 	note_saved(r);
 }
 

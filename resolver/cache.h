@@ -53,9 +53,10 @@ struct rsv_cache {
 void rsv_cache_init(struct rsv_cache *c);
 /**
  * Read @p path. No such file: 0, and the cache is as after init. A file that cannot be read or is
- * damaged: an error with a sentence in @p info, and the cache is as after init - usable, so the
- * caller reports and goes on; the next save replaces the file. But one that a newer kmsbeacon wrote
- * (ERR_STORE_VERSION) stays as it is: saving does nothing then.
+ * none of ours: an error with a sentence in @p info, and the cache is as after init. Saving would
+ * replace that file, so only who owns the path (the daemon) goes on; a path that somebody typed is
+ * refused. One that a newer kmsbeacon wrote (ERR_STORE_VERSION) is never replaced: saving does
+ * nothing then.
  */
 int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info);
 /** Write if dirty. 0, or an error with a sentence in @p info; the old file is then untouched. */

@@ -115,12 +115,9 @@ int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info)
 			"is not remembered",
 			path);
 	else if (err == ERR_PARSE || err == ERR_LIMIT)
-		err_set(info, err,
-			"%s: not a cache file of kmsbeacon, ignored; the next host found "
-			"replaces it",
-			path);
+		err_set(info, err, "%s: not a cache file of kmsbeacon", path);
 	else
-		err_set(info, err, "%s: %s; going on without the cached host", path, err_text(err));
+		err_set(info, err, "%s: %s", path, err_text(err));
 	c->newer = err == ERR_STORE_VERSION;
 out:
 	json_decref(root);

@@ -120,14 +120,26 @@ def test_cached_host_without_dns(kb, zone, kms_host, tmp_path):
     assert json.loads(cache.read_text())["host"]["name"] == "kms1.corp.test"  # S08: and yet it stays
 
 
-def test_damaged_cache_is_named_and_replaced(kb, zone, kms_host, tmp_path):
+@pytest.mark.parametrize("content", ["{broken", "", "my notes\n", '{"version": 1, "hosts": []}'])
+def test_file_that_is_no_cache_is_left_alone(kb, zone, kms_host, tmp_path, content):
     host = kms_host()
     server = zone(corp=[srv(host), f"kms1 A {host.address}"])
-    cache = tmp_path / "cache.json"
-    cache.write_text("{broken")
-    r = kb("discover", "--json", "--domain", CORP, "--server", f"{server.address}:{server.port}", "--cache", cache)
-    assert r.code == 0 and str(cache) in r.err
-    assert json.loads(cache.read_text())["host"]["port"] == host.port
+    other = tmp_path / "notes"
+    other.write_text(content)
+    for words in ((), ("--no-cache",)):
+        r = kb("discover", "--json", "--domain", CORP, "--server", f"{server.address}:{server.port}", "--cache", other, *words)
+        assert r.code == 2 and str(other) in r.err and "left as it is" in r.err
+        assert other.read_text() == content and host.binds == 0
+    other.unlink()
+    assert discover(kb, server, "--cache", other)["selected"]["source"] == "dns"
+    assert json.loads(other.read_text())["host"]["port"] == host.port
+
+
+def test_cache_is_a_regular_file(kb, tmp_path):
+    """A device such as /dev/null would be replaced by a file, where root asks for that."""
+    for path in ("/dev/null", tmp_path):
+        r = kb("discover", "--domain", CORP, "--cache", path)
+        assert r.code == 2 and f"{path}: not a cache file of kmsbeacon" in r.err
 
 
 def test_same_seed_same_order(kb, zone):
