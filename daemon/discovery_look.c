@@ -196,11 +196,19 @@ static void tell_standing(struct row *r)
 			"no longer in DNS, but it answers: clients that remember it stay there "
 			"until it fails; stop the host, or slmgr /ckms on the client",
 	};
+	static const char *const events[] = {
+		[DISCOVERY_CACHED_BEST] = "are where they would be, as DNS says",
+		[DISCOVERY_CACHED_LOWER] =
+			"stay there until it fails, though a host of a better priority is up",
+		[DISCOVERY_CACHED_GONE] =
+			"stay there until it fails: it answers, but is no longer in DNS",
+	};
 	const struct rsv_cached_host *h = rsv_cache_get(&r->cache);
 	struct client_view *c = &r->client;
 	enum discovery_standing before = c->has_standing ? c->standing : DISCOVERY_CACHED_BEST;
 	char domain[DNSNAME_TEXT_MAX];
 	struct discovery_view seen;
+	enum log_level level;
 
 	c->has_standing = h != NULL && c->selected && r->has_set && !discovery_code_passes(r->code);
 	if (!c->has_standing)
@@ -208,13 +216,17 @@ static void tell_standing(struct row *r)
 	seen = discovery_view_of(r);
 	c->standing = discovery_standing(&seen, r->profile, h->host, h->port);
 	discovery_view_done(&seen);
-	if (c->standing != before)
-		log_write(c->standing == DISCOVERY_CACHED_BEST ? LOG_INFO : LOG_WARNING,
-			  &discovery_log, "discovery.remembered",
-			  "profile=%s domain=%s host=%s port=%u standing=%s text=%s",
-			  rsv_profile_name(r->profile), dns_name_format(&r->domain, domain),
-			  h->host, (unsigned)h->port, discovery_standing_name(c->standing),
-			  texts[c->standing]);
+	if (c->standing == before)
+		return;
+	level = c->standing == DISCOVERY_CACHED_BEST ? LOG_INFO : LOG_WARNING;
+	dns_name_format(&r->domain, domain);
+	log_write(level, &discovery_log, "discovery.remembered",
+		  "profile=%s domain=%s host=%s port=%u standing=%s text=%s",
+		  rsv_profile_name(r->profile), domain, h->host, (unsigned)h->port,
+		  discovery_standing_name(c->standing), texts[c->standing]);
+	events_note(r->d->p.events, level, "discovery.remembered",
+		    "Clients of '%s' (%s) that remember %s:%u %s", domain,
+		    rsv_profile_name(r->profile), h->host, (unsigned)h->port, events[c->standing]);
 }
 
 static void on_remembered(struct rsv_discover *op, const struct rsv_discovery *res)

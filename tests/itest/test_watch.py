@@ -202,6 +202,11 @@ def test_stop_during_a_look(watch, loopback, tap, zone, kms_host):
 # ---- the host that a client remembers ----
 
 
+def remembered(d):
+    events = [json.loads(line) for line in d.command("events", "--json").out.splitlines()]
+    return [(e["level"], e["text"]) for e in events if e["name"] == "discovery.remembered"]
+
+
 def test_S11_remembered_host_has_left_dns(zone, watch, kms_host):
     """It still answers, so clients that remember it stay, also after a restart; when it dies they come back to DNS."""
     old, new = kms_host(), kms_host()
@@ -221,8 +226,13 @@ def test_S11_remembered_host_has_left_dns(zone, watch, kms_host):
     assert [c["target"] for c in seen["candidates"]] == [f"kms2.{CORP}"]
     out = d.command("status").out
     assert "not in DNS any more" in out and max(map(len, out.splitlines())) <= 100, out
+    assert remembered(d) == [("warning", f"Clients of '{CORP}' (modern) that remember kms1.{CORP}:{old.port} stay there until it "
+                              "fails: it answers, but is no longer in DNS")]
     old.stop()
     d.wait_log(rf"discovery\.remembered.*host=kms2.{CORP} port={new.port} standing=best")
+    wait_until("the event", lambda: len(remembered(d)) == 2)
+    level, text = remembered(d)[1]
+    assert level == "info" and f"kms2.{CORP}:{new.port}" in text and "as DNS says" in text
 
 
 def test_S10_remembered_host_of_a_lower_tier(zone, watch, kms_host):
@@ -235,6 +245,8 @@ def test_S10_remembered_host_of_a_lower_tier(zone, watch, kms_host):
     seen = d.seen()[0]
     assert seen["caching_client"]["selected"]["target"] == f"backup.{CORP}"
     assert "a better one is up" in d.command("status").out
+    ((level, text),) = remembered(d)
+    assert level == "warning" and f"backup.{CORP}:{backup.port}" in text and "a better priority is up" in text
     # discovery.cache: false is /ckhc for the client that the daemon plays
     d.config_file.write_text(d.config_file.read_text().replace("interval: 1s,", "interval: 1s, cache: false,"))
     d.signal(signal.SIGHUP)
