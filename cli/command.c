@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/output.h"
+#include "common/err.h"
 #include "common/mem.h"
 #include "common/version.h"
 
@@ -84,15 +86,19 @@ const struct cli_command *cli_command_of(const struct cli_args *a)
 	return a->cmd;
 }
 
+/* With --json the same on stdout, for who reads only that. Not where the words cannot be parsed. */
 int cli_usage_error(const struct cli_args *a, const char *fmt, ...)
 {
+	struct err_info info;
 	va_list ap;
 
-	(void)fprintf(stderr, "kmsbeacon %s: ", a->cmd->name);
 	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
+	(void)vsnprintf(info.text, sizeof(info.text), fmt, ap);
 	va_end(ap);
-	(void)fprintf(stderr, " (see kmsbeacon %s --help)\n", a->cmd->name);
+	(void)fprintf(stderr, "kmsbeacon %s: %s (see kmsbeacon %s --help)\n", a->cmd->name,
+		      info.text, a->cmd->name);
+	if (cli_wants_json(a))
+		print_json_error("USAGE", info.text);
 	return a->cmd->usage_exit;
 }
 

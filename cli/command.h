@@ -68,8 +68,8 @@ size_t cli_list(const struct cli_args *a, const char *option, const char *const 
 size_t cli_operands(const struct cli_args *a, const char *const **ret);
 const struct cli_command *cli_command_of(const struct cli_args *a);
 
-/** One sentence on stderr, with where to look; @return the exit code for wrong usage of this
- * command. */
+/** One sentence on stderr, with where to look, and with --json {"error"} on stdout; @return the
+ * exit code for wrong usage of this command. */
 int cli_usage_error(const struct cli_args *a, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

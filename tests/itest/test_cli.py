@@ -154,3 +154,6 @@ def test_wrong_use_is_one_sentence(kb, words, hint):
     r = kb(*words)
     assert r.code == (3 if words[0] == "verify" else 2), r
     assert hint in sentence(r.err) and r.out == "", r
+    if words[0] in ("discover", "verify", "probe"):
+        r = kb(*words, "--json")
+        assert hint in r.json["error"]["text"] and r.json["error"]["code"] == "USAGE", r
