@@ -136,7 +136,8 @@ static enum rsv_server_state judge(const struct rsv_server_view *v,
 	if (v->role == RSV_ROLE_NS && !has_authority(v))
 		return is_reply(v->srv_err) ? RSV_S_LAME : RSV_S_UNREACHABLE;
 	if (!has_answer(v))
-		return RSV_S_UNREACHABLE;
+		return v->role == RSV_ROLE_SERVER && is_reply(v->srv_err) ? RSV_S_LAME
+									  : RSV_S_UNREACHABLE;
 	if (ref == NULL || rsv_same_set(&v->set, &ref->set))
 		return RSV_S_OK;
 	if (!has_authority(v))

@@ -275,6 +275,18 @@ static void t_servers_that_fail(void **state)
 		judge_assert_findings((int)t[i].id, -1);
 		assert_int_equal(r.status, RSV_WARN_);
 	}
+	/* a server that was named by hand: the same, but a resolver may be among those */
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		bool answers = t[i].err == ERR_DNS_NODATA;
+
+		judge_healthy();
+		views[1].role = RSV_ROLE_SERVER;
+		rsv_set_done(&views[1].set);
+		views[1].srv_err = t[i].err;
+		views[1].aa = t[i].aa;
+		(void)judge_begin();
+		assert_int_equal(views[1].state, answers ? RSV_S_DIFFERS : t[i].state);
+	}
 	/* with authority, but for the zone above: it does not have this one */
 	for (int same = 0; same < 2; same++) {
 		struct dns_name zone = judge_name("corp.example");
