@@ -56,6 +56,10 @@ def watch(daemon, tmp_path, loopback):
     return start
 
 
+def events(d, name):
+    return [e for e in map(json.loads, d.command("events", "--json").out.splitlines()) if e["name"] == name]
+
+
 def change(server, *changes):
     assert server.update(CORP, *changes) == 0
 
@@ -99,6 +103,12 @@ def test_a_host_that_dies_and_comes_back(zone, watch, kms_host):
     kms_host(address=one.address, port=one.port)
     d.wait_log(r"discovery\.changed.*code=0x00000000", since=mark)
     assert d.count_log(r"discovery\.changed") == 2
+    wait_until("both events", lambda: len(events(d, "discovery.changed")) == 2)
+    (first,), (down, up) = events(d, "discovery.first"), events(d, "discovery.changed")
+    assert [(e["level"], e["hresult"]) for e in (first, down, up)] == [
+        ("info", "0x00000000"), ("warning", "0xC004F074"), ("info", "0x00000000"),
+    ]
+    assert f"Clients of '{CORP}' (modern) now see 0 0 {one.port} kms1.{CORP} down" in down["text"]
 
 
 def test_status_for_people(zone, watch, kms_host):
@@ -203,8 +213,7 @@ def test_stop_during_a_look(watch, loopback, tap, zone, kms_host):
 
 
 def remembered(d):
-    events = [json.loads(line) for line in d.command("events", "--json").out.splitlines()]
-    return [(e["level"], e["text"]) for e in events if e["name"] == "discovery.remembered"]
+    return [(e["level"], e["text"]) for e in events(d, "discovery.remembered")]
 
 
 def test_S11_remembered_host_has_left_dns(zone, watch, kms_host):
