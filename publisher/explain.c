@@ -307,6 +307,15 @@ static void say_no_answer(const struct pub_failure *f, struct pub_verdict *v)
 {
 	switch (f->err) {
 	case ERR_TSIG_UNSIGNED:
+		if (f->stage == PUB_STAGE_UPDATE && f->hint_rcode == DNS_RCODE_NOTIMP) {
+			say(v,
+			    "%s answered the update with an unsigned NOTIMP, as NSD does: it has "
+			    "no "
+			    "dynamic update, so set `server:` of %s to the primary, or print the "
+			    "records with `kmsbeacon publish --print zone`",
+			    server(f), f->domain);
+			return;
+		}
 		say(v,
 		    "%s answered unsigned%s%s to a signed request, which proves nothing: compare "
 		    "name, secret and algorithm of key %s on both sides and both clocks "

@@ -4,6 +4,7 @@ import pytest
 
 from kblib.bind import Named
 from kblib.knot import Knot
+from kblib.nsd import Nsd
 from kblib.pdns import Pdns
 from kblib.server import Key, Zone, zone_text
 
@@ -22,7 +23,8 @@ def site(server, loopback, kb, tmp_path):
             self.key = Key("corp-update")
             address = loopback.address()
             text = zone_text(ZONE, [("ns1", address)], ["kms1 A 127.0.0.9", "elsewhere A 127.0.0.9", *records])
-            self.primary = server(kind, "ns1", address=address, keys=[self.key], zones=[Zone(ZONE, text, updaters=(self.key,))])
+            updaters = () if kind is Nsd else (self.key,)
+            self.primary = server(kind, "ns1", address=address, keys=[self.key], zones=[Zone(ZONE, text, updaters=updaters)])
             self.key_file = self.key.write(str(tmp_path))
             return self
 
@@ -89,3 +91,19 @@ def test_wrong_secret_is_said(site, kind, tmp_path):
     assert result["state"] == ("unreachable" if kind is Pdns else "refused"), result
     assert "secret" in result["hint"], result
     assert s.shown() == []
+
+
+def test_nsd_has_no_update_and_says_so(site):
+    s = site(Nsd)
+    result = s.run("publish", code=1)
+    # its NOTIMP is unsigned: that proves nothing, so the sentence alone tells
+    assert result["state"] == "unreachable" and result["rcode"] is None, result
+    assert "no dynamic update" in result["hint"] and "--print zone" in result["hint"], result
+    assert s.shown() == []
+
+
+def test_record_put_into_nsds_zone_file_is_proven(site):
+    s = site(Nsd, "_vlmcs._tcp SRV 0 0 1688 kms1", "_vlmcs._tcp SRV 5 50 1688 elsewhere")
+    result = s.run("publish")
+    assert (result["state"], result["changes"]) == ("unchanged", []), result
+    assert [p["state"] for p in result["proof"]] == ["ok"], result
