@@ -20,12 +20,22 @@
 #define CONTROL_GRACE_MS 5000
 #define REPORT_TEXT_MAX  (64u << 20)
 
+static bool is_about_orphans(const struct cli_args *a)
+{
+	return strcmp(cli_command_of(a)->name, "withdraw") == 0 && cli_has(a, "orphans");
+}
+
 static int print_report(const struct cli_args *a, const json_t *report)
 {
 	if (cli_has(a, "json"))
 		print_json(json_incref((json_t *)(uintptr_t)report));
-	else
+	else if (json_array_size(json_object_get(report, "domains")) > 0)
 		publish_print(stdout, report);
+	else
+		(void)printf("nothing to do: %s\n",
+			     is_about_orphans(a)
+				     ? "no domain that is no longer configured has records of ours"
+				     : "no domain is configured under publish.domains");
 	return pub_report_exit(report);
 }
 

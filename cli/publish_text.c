@@ -39,6 +39,10 @@ static void print_changes(FILE *out, const json_t *d)
 	const json_t *c;
 	size_t i;
 
+	if (strcmp(get(d, "state"), "planned") == 0 &&
+	    json_array_size(json_object_get(d, "changes")) == 0)
+		(void)fprintf(out, "  nothing to change\n");
+
 	json_array_foreach(json_object_get(d, "changes"), i, c)
 	{
 		bool adds = strcmp(get(c, "op"), "add") == 0;

@@ -243,6 +243,8 @@ def test_P09_dry_run_shows_the_plan_and_sends_nothing(site):
     r = site.kb("publish", "--dry-run", "-c", site.config())
     assert r.code == 0 and f"+ {SRV} 300 IN SRV 0 10 1688 kms1.{CORP}" in r.out
     assert site.tap.updates() == 0 and site.shown() == [f"300 {FOREIGN}"]
+    r = site.kb("withdraw", "--dry-run", "-c", site.config())
+    assert r.code == 0 and r.out.splitlines()[0::2] == [f"{CORP}  planned", "  nothing to change"], r
 
 
 def test_text_for_people(site):

@@ -312,6 +312,8 @@ def test_P06_domain_that_is_no_longer_configured(site, daemon):
     assert gone.code == 0 and [x["domain"] for x in gone.json["domains"]] == [CORP], gone
     assert site.rdata() == [FOREIGN] and len(site.primary.records("_vlmcs._tcp.other.test", "SRV")) == 1
     assert CORP not in [r["domain"] for r in d.command("status", "--json").json["records"]]
+    again = d.command("withdraw", "--orphans")
+    assert again.code == 0 and again.out.startswith("nothing to do: no domain that is no longer configured"), again
 
 
 # ---- others who publish ----
