@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/hresult.h"
+#include "kmscore/lab_events.h"
 #include "resolver/discover_report.h"
 
 /* ---- a try is an activation ---- */
@@ -103,6 +104,12 @@ static void on_discovered(struct rsv_discover *d, const struct rsv_discovery *r)
 	if (c->code != HR_OK) /* plans the next attempt */
 		lab_client_failed(c->p.client, c->code, clock_wall_ms(c->clock));
 	c->p.done(c);
+}
+
+void client_ato_events(const struct client_ato *c, json_t *list)
+{
+	for (size_t i = 0; i < c->n_attempts; i++)
+		lab_events_add(list, c->p.client->machine, &c->attempt[i]);
 }
 
 /* ---- what the client remembers ---- */

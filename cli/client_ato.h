@@ -50,5 +50,7 @@ struct client_ato {
 };
 
 void client_ato_start(struct client_ato *c, struct net *net, const struct client_ato_params *p);
+/** Once it is done: append the events of its attempts (kmscore/lab_events.h). */
+void client_ato_events(const struct client_ato *c, json_t *list);
 
 #endif

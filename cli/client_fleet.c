@@ -98,6 +98,7 @@ static void on_ato_done(struct client_ato *a)
 		f->failed++;
 	for (size_t i = 0; i < a->n_attempts; i++)
 		count_host(f, &a->attempt[i]);
+	client_ato_events(a, f->p->events);
 	json_decref(a->discovery);
 	free(a);
 	f->active--;

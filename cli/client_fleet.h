@@ -24,6 +24,7 @@ struct fleet_params {
 	size_t concurrency;
 	size_t rate; /* begun in a second; 0: as fast as they come */
 	bool json;
+	json_t *events; /* those of the attempts are appended */
 };
 
 /** Runs net->loop until all is done, and prints the summary. @return whether all are activated. */

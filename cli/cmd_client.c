@@ -11,11 +11,13 @@
 #include "cli/client_fleet.h"
 #include "cli/discover_options.h"
 #include "cli/discover_text.h"
+#include "cli/events_text.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include "common/hresult.h"
 #include "common/mem.h"
 #include "kmscore/lab_clients.h"
+#include "kmscore/lab_events.h"
 
 #define DLV_TEXT_MAX (64u << 10)
 
@@ -37,6 +39,8 @@ static const struct cli_option options[] = {
 	  "resolv.conf's)" },
 	{ 's', "server", "A[:PORT]", true, "ato, fleet: resolver to ask" },
 	{ 0, "explain", NULL, false, "ato: also print each decision and each DNS question" },
+	{ 0, "since", "TIME", false,
+	  "events: from when on, RFC 3339 or a duration ago (default: the last 1000 of the file)" },
 	{ 0, "count", "N", false, "fleet: how many clients" },
 	{ 0, "hosts-from", "SOURCE", false,
 	  "fleet: dns (the default: each client looks for itself), or HOST[:PORT]" },
@@ -53,6 +57,7 @@ struct call {
 	struct lab_client client;
 	struct lab_clients all;   /* of the file, as it was */
 	struct lab_clients fleet; /* those of the verb `fleet` */
+	json_t *events;           /* what this call adds to them */
 	char state_path[PATH_MAX];
 	const char *operand; /* of the verb; NULL: none was given */
 };
@@ -188,6 +193,7 @@ static int verb_ato(struct call *c)
 	client_ato_start(a, &c->session.env.net, &p);
 	(void)uv_run(&c->session.env.loop, UV_RUN_DEFAULT);
 	lab_key_wipe(&key);
+	client_ato_events(a, c->events);
 	activated = a->code == HR_OK;
 	if (cli_has(c->args, "json"))
 		print_json(report_ato(c, a));
@@ -200,6 +206,35 @@ static int verb_ato(struct call *c)
 	}
 	free(a);
 	return activated ? CLI_YES : CLI_NO;
+}
+
+/* Those of the file: there need be no client, and none is made. */
+static int verb_events(struct call *c)
+{
+	const char *name = cli_get(c->args, "name"), *machine;
+	int64_t since_ms = 0;
+	size_t i, shown = 0;
+	const json_t *o;
+	int code = cli_has(c->args, "since") ? events_since(c->args, NULL, &since_ms) : 0;
+
+	if (code != 0)
+		return code;
+	json_array_foreach(c->all.events, i, o)
+	{
+		json_t *ev;
+
+		machine = json_string_value(json_object_get(o, "machine"));
+		if (json_integer_value(json_object_get(o, "time_ms")) < since_ms ||
+		    (name != NULL && strcmp(name, machine) != 0))
+			continue;
+		ev = lab_event_report(o);
+		events_print(c->args, ev);
+		json_decref(ev);
+		shown++;
+	}
+	if (shown == 0)
+		(void)fprintf(stderr, "kmsbeacon client: no such events in %s\n", c->state_path);
+	return CLI_YES;
 }
 
 static int verb_skms(struct call *c)
@@ -415,7 +450,8 @@ static int verb_fleet(struct call *c)
 	struct fleet_params p = { .clients = c->fleet.c,
 				  .n_clients = c->fleet.n,
 				  .discover = &c->discover.client.params,
-				  .json = cli_has(c->args, "json") };
+				  .json = cli_has(c->args, "json"),
+				  .events = c->events };
 	struct lab_key key;
 	int code = 0;
 
@@ -439,17 +475,19 @@ static const struct verb {
 	const char *name;
 	bool has_operand;
 	bool of_many; /* works on c->fleet, not on c->client */
+	bool reads;   /* works on c->all, and changes nothing */
 	int (*run)(struct call *c);
 } verbs[] = {
-	{ "ato", false, false, verb_ato },
-	{ "dlv", false, false, verb_dlv },
-	{ "skms", true, false, verb_skms },
-	{ "ckms", false, false, verb_ckms },
-	{ "skms-domain", true, false, verb_skms_domain },
-	{ "ckms-domain", false, false, verb_ckms_domain },
-	{ "skhc", false, false, verb_skhc },
-	{ "ckhc", false, false, verb_ckhc },
-	{ "fleet", false, true, verb_fleet },
+	{ "ato", false, false, false, verb_ato },
+	{ "dlv", false, false, false, verb_dlv },
+	{ "skms", true, false, false, verb_skms },
+	{ "ckms", false, false, false, verb_ckms },
+	{ "skms-domain", true, false, false, verb_skms_domain },
+	{ "ckms-domain", false, false, false, verb_ckms_domain },
+	{ "skhc", false, false, false, verb_skhc },
+	{ "ckhc", false, false, false, verb_ckhc },
+	{ "fleet", false, true, false, verb_fleet },
+	{ "events", false, false, true, verb_events },
 };
 
 static const struct verb *find_verb(const char *name)
@@ -464,8 +502,13 @@ static int run_verb(struct call *c, const struct verb *verb)
 {
 	const struct config_discovery *d = &c->session.config->discovery;
 	struct err_info info;
-	int code = verb->of_many ? load_fleet(c) : load_client(c);
+	int code;
 
+	if (verb->reads) {
+		code = load_file(c, "client.json");
+		return code == 0 ? verb->run(c) : code;
+	}
+	code = verb->of_many ? load_fleet(c) : load_client(c);
 	if (code == 0)
 		code = discover_client(c->args, &c->session,
 				       strcmp(c->client.product->key, "office") == 0 ? "office"
@@ -480,7 +523,7 @@ static int run_verb(struct call *c, const struct verb *verb)
 	if (code == CLI_USAGE)
 		return code;
 	if (lab_clients_save(c->state_path, verb->of_many ? c->fleet.c : &c->client,
-			     verb->of_many ? c->fleet.n : 1, &info) != 0)
+			     verb->of_many ? c->fleet.n : 1, c->events, &info) != 0)
 		return complain(c, ERR_STORE_FAILED, info.text);
 	return code;
 }
@@ -502,6 +545,7 @@ static int run(const struct cli_args *a)
 	c = mem_must(calloc(1, sizeof(*c)));
 	c->args = a;
 	c->operand = verb->has_operand ? words[1] : NULL;
+	c->events = mem_must(json_array());
 	code = session_open(&c->session, a, true);
 	if (code == 0) {
 		code = run_verb(c, verb);
@@ -509,6 +553,7 @@ static int run(const struct cli_args *a)
 	}
 	lab_clients_done(&c->all);
 	lab_clients_done(&c->fleet);
+	json_decref(c->events);
 	free(c);
 	return code;
 }
@@ -534,7 +579,9 @@ const struct cli_command cmd_client = {
 		"  skhc, ckhc            remember the host that answered (the default), or do "
 		"not\n"
 		"  fleet --count N       N clients (lab00001 ..., or from --name) attempt it, side "
-		"by side\n\n"
+		"by side\n"
+		"  events                what the clients of the file have logged: events 12288 "
+		"and 12289\n\n"
 		"Exit code of ato and fleet 0: activated, 1: not (the code says why).",
 	.examples = "  kmsbeacon client ato --state c1.json --key lab.key --domain lab.example\n"
 		    "  kmsbeacon client fleet --count 100 --key lab.key --domain lab.example\n"

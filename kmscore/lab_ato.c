@@ -49,6 +49,8 @@ static void event_lines(const struct lab_ato *a, const struct lab_verdict *v, in
 	};
 
 	format_server(&t->at, server, sizeof(server));
+	t->sent_hresult = sent.hresult;
+	t->response_hresult = response.hresult;
 	kms_event_format_12288(&sent, t->sent);
 	if (err == 0 && v->response)
 		kms_event_format_12289(&response, t->response);
@@ -76,6 +78,8 @@ static void on_rpc_done(struct kms_client *c, const struct kms_client_result *r)
 	lab_client_answer(a->p.client, a->p.key, &a->pending, r->err, r->hresult, r->body,
 			  r->body_len, t->at.host, &t->at.addr, now_ms, &v);
 	t->hresult = v.hresult;
+	t->sent_ms = a->sent_ms;
+	t->ended_ms = now_ms;
 	event_lines(a, &v, r->err, t);
 	a->answered = v.answered;
 	if (!v.final && a->n_attempts < a->p.n_hosts) {

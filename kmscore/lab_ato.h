@@ -29,6 +29,9 @@ struct lab_attempt {
 	uint32_t hresult;
 	int err; /* of the exchange; 0 where the host answered */
 	double rtt_ms;
+	int64_t sent_ms, ended_ms;         /* wall clock */
+	uint32_t sent_hresult;             /* of the 12288 line, its first field */
+	uint32_t response_hresult;         /* of the 12289 line */
 	char sent[KMS_EVENT_TEXT_MAX];     /* the 12288 line */
 	char response[KMS_EVENT_TEXT_MAX]; /* the 12289 line; "" where no answer was processed */
 };

@@ -1,5 +1,5 @@
-/* The state file of lab clients: {"format": 2, "clients": [...]}, replaced as a whole. Format 1 was
- * one client alone, its keys beside "format". */
+/* The state file of lab clients: {"format": 2, "clients": [...], "events": [...]}, replaced as a
+ * whole. Format 1 was one client alone, its keys beside "format"; the events came later. */
 #include "kmscore/lab_clients.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "kmscore/lab_events.h"
 #include "kmscore/utf16.h"
 
 #define FORMAT 2
@@ -62,6 +63,23 @@ static int add_json(struct lab_clients *t, const char *path, const json_t *o, st
 	return err == 0 ? 0 : err_set(info, err, "%s: %s", path, err_text(err));
 }
 
+/* A file without them is one from before there were any. */
+static int read_events(struct lab_clients *t, const char *path, const json_t *root,
+		       struct err_info *info)
+{
+	json_t *list = json_object_get(root, "events"), *o;
+	size_t i;
+
+	if (list == NULL)
+		return 0;
+	if (!json_is_array(list))
+		return bad_value(path, "events", info);
+	json_array_foreach(list, i, o) if (!lab_event_valid(o)) return bad_value(path, "events",
+										 info);
+	t->events = json_incref(list);
+	return 0;
+}
+
 static int read_clients(struct lab_clients *t, const char *path, const json_t *root,
 			struct err_info *info)
 {
@@ -87,7 +105,7 @@ static int read_clients(struct lab_clients *t, const char *path, const json_t *r
 		if (err != 0)
 			break;
 	}
-	return err;
+	return err == 0 ? read_events(t, path, root, info) : err;
 }
 
 int lab_clients_load(const char *path, struct lab_clients *ret, struct err_info *info)
@@ -110,6 +128,7 @@ void lab_clients_done(struct lab_clients *t)
 {
 	free(t->c);
 	free(t->slot);
+	json_decref(t->events);
 	memset(t, 0, sizeof(*t));
 }
 
@@ -195,7 +214,7 @@ static int lock_folder(const char *path)
 
 static int write_clients(const char *path, const struct lab_clients *t)
 {
-	json_t *root = json_pack("{si s[]}", "format", FORMAT, "clients");
+	json_t *root = json_pack("{si s[] sO*}", "format", FORMAT, "clients", "events", t->events);
 	json_t *list = json_object_get(root, "clients");
 	char *text = NULL;
 	int err = list != NULL ? 0 : ERR_NOMEM;
@@ -212,7 +231,18 @@ static int write_clients(const char *path, const struct lab_clients *t)
 	return err;
 }
 
-int lab_clients_save(const char *path, const struct lab_client *c, size_t n, struct err_info *info)
+static int add_events(struct lab_clients *t, const json_t *events)
+{
+	if (t->events == NULL)
+		t->events = json_array();
+	if (t->events == NULL)
+		return ERR_NOMEM;
+	lab_events_append(t->events, events);
+	return 0;
+}
+
+int lab_clients_save(const char *path, const struct lab_client *c, size_t n, const json_t *events,
+		     struct err_info *info)
 {
 	int lock = lock_folder(path);
 	struct lab_clients all;
@@ -224,6 +254,8 @@ int lab_clients_save(const char *path, const struct lab_client *c, size_t n, str
 		goto out; /* damaged meanwhile: not ours to replace */
 	for (size_t i = 0; err == 0 && i < n; i++)
 		err = lab_clients_put(&all, &c[i]);
+	if (err == 0 && json_array_size(events) > 0)
+		err = add_events(&all, events);
 	if (err == 0)
 		err = write_clients(path, &all);
 	if (err != 0)

@@ -79,6 +79,25 @@ def test_fleet_finds_hosts_by_dns_and_spreads_by_weight(lab, kb, zone):
     assert again["activated"] == 200 and lost[0]["failed"] == lost[0]["requests"] >= asked[f"kms1.{CORP}"], again
 
 
+def test_events_of_a_fleet_are_kept_and_read_by_name(lab, kb):
+    d = lab()
+    where = f"{d.where[0]}:{d.where[1]}"
+    fleet(kb, d, 3, "--hosts-from", where, code=1)
+    read = ("client", "events", "--state", d.folder / "fleet.json")
+    assert kb(*read).out.count("Event ID:  12288\n") == 3
+    r = kb(*read, "--name", "lab00002")
+    assert re.fullmatch(
+        rf"Date:      \S+Z\nSource:    kms.request_sent\nEvent ID:  12288\nComputer:  lab00002\nLevel:     Information\n"
+        rf"The client has sent an activation request to the KMS computer\.\n"
+        rf"Info:\n0x00000000, 0x00000000, {where}, .*, 25\n\n"
+        r"Date:      \S+Z\nSource:    kms.response\nEvent ID:  12289\nComputer:  lab00002\nLevel:     Information\n"
+        r"The client has processed an activation response from the KMS computer\.\n"
+        r"Info:\n0x00000000, 0x04000000, 0, 0, \d, 120, 10080, .*\n\n", r.out,
+    ), r
+    assert kb(*read, "--since", "2999-01-01T00:00:00Z").out == ""
+    assert kb(*read, "--since", "soon").code == 2
+
+
 def test_fleet_of_a_cloned_image(lab, kb):
     d = lab()
     first = fleet(kb, d, 1, "--product", "server", "--name", "image", "--hosts-from", d.address, code=1)
@@ -170,6 +189,13 @@ def test_host_is_remembered_until_it_fails(lab, kb, zone):
     ), last
     assert re.fullmatch(r"0x00000000, 0x04000000, 0, 0, 1, 120, 10080, \d{4}/\d\d/\d\d \d\d:\d\d", last["event_12289"]), last
     assert report["attempts"][0]["event_12289"] == ""  # 12288 alone: the host was not reached
+    # and they are kept, for whoever reads them later
+    events = [json.loads(line) for line in kb("client", "events", "--json", "--state", d.folder / "c.json").out.splitlines()]
+    assert [e["id"] for e in events] == [12288, 12289] * 2 + [12288] * (len(report["attempts"]) - 1) + [12288, 12289]
+    assert [(e["info"], e["hresult"], e["level"]) for e in events[-2:]] == [
+        (last["event_12288"], "0x00000000", "info"), (last["event_12289"], "0x00000000", "info")
+    ]
+    assert (events[4]["hresult"], events[4]["level"]) == ("0x800706BA", "warning")
     assert ato()["attempts"][0]["source"] == "cache"
     kb("client", "ckhc", "--state", d.folder / "c.json")
     assert ato()["attempts"][0]["host"] == f"kms1.{CORP}"  # DNS is asked each time now

@@ -12,6 +12,7 @@
 
 #include "common/hresult.h"
 #include "kmscore/lab_clients.h"
+#include "kmscore/lab_events.h"
 #include "kmscore/lab_host.h"
 #include "tests/lib/lab_files.h"
 #include "tests/lib/test_net.h"
@@ -401,7 +402,7 @@ static void t_state_file(void **state)
 	f.at = test_addr("[::1]:1700");
 	ask(&f);
 	assert_int_equal(lab_client_set_lookup_domain(&f.c, "corp.example", &info), 0);
-	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, NULL, &info), 0);
 	assert_int_equal(stat(files.state_file, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_equal(load_one(files.state_file, &got, &info), 0);
@@ -424,7 +425,8 @@ static void t_state_file(void **state)
 	assert_string_equal(got.lookup_domain, "corp.example");
 	assert_int_equal(lab_client_skms(&f.c, "[::1]:5", &info), 0);
 	f.c.caching = false;
-	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, &info), 0); /* replaces */
+	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, NULL, &info),
+			 0); /* replaces */
 	assert_int_equal(load_one(files.state_file, &got, &info), 0);
 	assert_string_equal(got.manual_name, "[::1]");
 	assert_int_equal(got.manual_port, 5);
@@ -457,11 +459,11 @@ static void t_several_clients_in_one_file(void **state)
 	lab_files_make(&files);
 	one = two = f.c;
 	(void)snprintf(two.machine, sizeof(two.machine), "pc2");
-	assert_int_equal(lab_clients_save(files.state_file, &one, 1, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &one, 1, NULL, &info), 0);
 	assert_int_equal(lab_clients_load(files.state_file, &stale, &info), 0);
-	assert_int_equal(lab_clients_save(files.state_file, &two, 1, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &two, 1, NULL, &info), 0);
 	one.count = 77; /* by who has read the file before pc2 was in it */
-	assert_int_equal(lab_clients_save(files.state_file, &one, 1, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &one, 1, NULL, &info), 0);
 	assert_int_equal(lab_clients_load(files.state_file, &all, &info), 0);
 	assert_int_equal(all.n, 2);
 	assert_null(lab_clients_find(&all, "pc3"));
@@ -473,8 +475,55 @@ static void t_several_clients_in_one_file(void **state)
 	lab_clients_done(&stale);
 
 	write_file(files.state_file, "{"); /* damaged: it is not replaced by half of what it held */
-	assert_int_equal(lab_clients_save(files.state_file, &one, 1, &info), ERR_PARSE);
+	assert_int_equal(lab_clients_save(files.state_file, &one, 1, NULL, &info), ERR_PARSE);
 	assert_non_null(strstr(info.text, "remove the file"));
+	lab_files_remove(&files);
+	teardown(&f);
+}
+
+/* What clients log stays in the file, whoever writes it next, and the oldest give way. */
+static void t_events_of_clients(void **state)
+{
+	struct lab_attempt t = { .sent_ms = T0, .ended_ms = T0 + 5, .sent = "0x00000000, first" };
+	json_t *mine = json_array(), *report;
+	struct lab_files files;
+	struct lab_clients all;
+	struct err_info info;
+	struct fixture f;
+
+	(void)state;
+	setup(&f, "server");
+	lab_files_make(&files);
+	lab_events_add(mine, "pc1", &t); /* not reached: 12288 alone */
+	(void)snprintf(t.response, sizeof(t.response), "%s", "0xC004F06C, second");
+	t.response_hresult = 0xC004F06C;
+	lab_events_add(mine, "pc1", &t);
+	assert_int_equal(json_array_size(mine), 3);
+	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, mine, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, NULL, &info), 0);
+	assert_int_equal(lab_clients_load(files.state_file, &all, &info), 0);
+	assert_int_equal(json_array_size(all.events), 3);
+	report = lab_event_report(json_array_get(all.events, 2));
+	assert_string_equal(json_string_value(json_object_get(report, "level")), "warning");
+	assert_string_equal(json_string_value(json_object_get(report, "hresult")), "0xC004F06C");
+	assert_string_equal(json_string_value(json_object_get(report, "machine")), "pc1");
+	assert_string_equal(json_string_value(json_object_get(report, "time")),
+			    "2026-11-21T12:00:00Z");
+	assert_int_equal(json_integer_value(json_object_get(report, "id")), 12289);
+	json_decref(report);
+	lab_clients_done(&all);
+
+	for (int i = 0; i < LAB_EVENTS_MAX; i++)
+		lab_events_add(mine, "pc2", &t);
+	assert_int_equal(json_array_size(mine), LAB_EVENTS_MAX);
+	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, mine, &info), 0);
+	assert_int_equal(lab_clients_load(files.state_file, &all, &info), 0);
+	assert_int_equal(json_array_size(all.events), LAB_EVENTS_MAX);
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(all.events, 0), "machine")),
+		"pc2");
+	lab_clients_done(&all);
+	json_decref(mine);
 	lab_files_remove(&files);
 	teardown(&f);
 }
@@ -493,6 +542,9 @@ static void t_bad_state_files(void **state)
 		{ "{\"format\": 1}", ERR_PARSE, "missing" },
 		{ "{\"format\": 2}", ERR_PARSE, "'clients'" },
 		{ "{\"format\": 2, \"clients\": [{}]}", ERR_PARSE, "missing" },
+		{ "{\"format\": 2, \"clients\": [], \"events\": {}}", ERR_PARSE, "'events'" },
+		{ "{\"format\": 2, \"clients\": [], \"events\": [{\"id\": 12288}]}", ERR_PARSE,
+		  "'events'" },
 		{ "{\"format\": 3}", ERR_STORE_VERSION, "newer" },
 		{ "{\"format\": 1, \"format\": 1}", ERR_PARSE, "uplicate" },
 		{ "{\"format\": \"1\"}", ERR_PARSE, "missing" },
@@ -542,7 +594,7 @@ static void t_bad_values(void **state)
 	crowd(&f, 9);
 	ask(&f);
 	lab_files_make(&files);
-	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, &info), 0);
+	assert_int_equal(lab_clients_save(files.state_file, &f.c, 1, NULL, &info), 0);
 	in = fopen(files.state_file, "re");
 	assert_non_null(in);
 	len = fread(text, 1, sizeof(text) - 1, in);
@@ -664,6 +716,7 @@ int main(void)
 		cmocka_unit_test(t_other_verbs),
 		cmocka_unit_test(t_state_file),
 		cmocka_unit_test(t_several_clients_in_one_file),
+		cmocka_unit_test(t_events_of_clients),
 		cmocka_unit_test(t_bad_state_files),
 		cmocka_unit_test(t_bad_values),
 		cmocka_unit_test(t_dlv),
