@@ -156,7 +156,7 @@ void dns_client_heard(struct dns_attempt *a, const struct dns_judgement *j)
 		return;
 	}
 	a->heard = true;
-	silence_heard(c->net->silence, &c->servers[a->server].addr);
+	silence_heard(c->net->silence, &c->servers[a->server].addr, uv_now(c->net->loop));
 	record(a, j->err, NULL);
 	if (j->verdict != DNS_UNPROVEN)
 		return;
@@ -207,7 +207,7 @@ static void answered(struct dns_attempt *a)
 	struct dns_msg *msg = j->msg;
 
 	j->msg = NULL;
-	silence_heard(c->net->silence, &c->servers[a->server].addr);
+	silence_heard(c->net->silence, &c->servers[a->server].addr, uv_now(c->net->loop));
 	if (j->verdict == DNS_COMPLAINT)
 		remember_hint(c, j);
 	if (j->err == ERR_DNS_NOT_AUTH) {
@@ -283,6 +283,7 @@ static void begin(struct dns_client_impl *c, size_t server)
 	}
 	a->c = c;
 	a->server = server;
+	a->began_ms = uv_now(c->net->loop);
 	a->tcp = c->use_tcp[server];
 	a->edns = c->edns.len > 0 && !c->no_edns[server];
 	err = dns_attempt_start(a);
@@ -321,7 +322,7 @@ static void on_timer(uv_timer_t *t)
 		/* Some paths drop what they do not know: ask more plainly the next time. */
 		if (!is_staggered(c)) {
 			c->no_edns[a->server] = true;
-			silence_missed(c->net->silence, &c->servers[a->server].addr,
+			silence_missed(c->net->silence, &c->servers[a->server].addr, a->began_ms,
 				       uv_now(c->net->loop));
 		}
 	}

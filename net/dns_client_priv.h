@@ -18,8 +18,8 @@ struct dns_attempt {
 	unsigned junk;
 	struct dns_asked asked;
 	struct tsig_request signature;
-	uint64_t began_ns;
-	struct dns_judgement j; /* what ended it */
+	uint64_t began_ns, began_ms; /* of the request that is out; of the attempt, loop time */
+	struct dns_judgement j;      /* what ended it */
 	union {
 		struct udp_exchange udp;
 		struct tcp_stream tcp;

@@ -1,12 +1,13 @@
 #include "net/silence.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 struct slot {
-	struct addr addr;
-	unsigned misses; /* in a row */
+	struct addr addr;  /* unset: free */
+	unsigned misses;   /* in a row */
+	uint64_t since_ms; /* the first of them began */
 	uint64_t last_ms;
+	uint64_t heard_ms;
 };
 
 struct silence {
@@ -30,26 +31,32 @@ static size_t slot_of(const struct addr *a)
 
 static bool is_for(const struct slot *e, const struct addr *a)
 {
-	return e->misses > 0 && addr_equal(&e->addr, a);
+	return addr_is_set(&e->addr) && addr_equal(&e->addr, a);
 }
 
-void silence_missed(struct silence *s, const struct addr *a, uint64_t now_ms)
+void silence_missed(struct silence *s, const struct addr *a, uint64_t began_ms, uint64_t now_ms)
 {
 	struct slot *e;
 
 	if (s == NULL)
 		return;
 	e = &s->slots[slot_of(a)];
-	if (!is_for(e, a) || now_ms - e->last_ms > SILENCE_MS)
+	if (!is_for(e, a))
 		*e = (struct slot){ .addr = *a };
+	if (e->heard_ms != 0 && e->heard_ms >= began_ms)
+		return;
+	if (e->misses == 0 || now_ms - e->last_ms > SILENCE_MS) {
+		e->misses = 0;
+		e->since_ms = began_ms;
+	}
 	e->misses++;
 	e->last_ms = now_ms;
 }
 
-void silence_heard(struct silence *s, const struct addr *a)
+void silence_heard(struct silence *s, const struct addr *a, uint64_t now_ms)
 {
-	if (s != NULL && is_for(&s->slots[slot_of(a)], a))
-		memset(&s->slots[slot_of(a)], 0, sizeof(struct slot));
+	if (s != NULL)
+		s->slots[slot_of(a)] = (struct slot){ .addr = *a, .heard_ms = now_ms };
 }
 
 bool silence_is_silent(const struct silence *s, const struct addr *a, uint64_t now_ms)
@@ -59,5 +66,6 @@ bool silence_is_silent(const struct silence *s, const struct addr *a, uint64_t n
 	if (s == NULL)
 		return false;
 	e = &s->slots[slot_of(a)];
-	return is_for(e, a) && e->misses >= SILENCE_MISSES && now_ms - e->last_ms <= SILENCE_MS;
+	return is_for(e, a) && e->misses >= SILENCE_MISSES &&
+	       now_ms - e->since_ms >= SILENCE_MIN_MS && now_ms - e->last_ms <= SILENCE_MS;
 }
