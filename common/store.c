@@ -385,10 +385,13 @@ static int open_db(struct store_db *db, const char *path, const struct store_sch
 	err = store_exec(db, "PRAGMA quick_check(1)", take_check, NULL, "");
 	if (err == 0)
 		err = check_owner(db, path, info);
-	/* EXTRA is FULL and a sync of the folder after the journal is deleted: without that a power
-	 * cut could bring the journal back, and with it undo a job that was reported done. */
+	/* With a write-ahead log a job costs the disk one sync, with a rollback journal five; a
+	 * name server on the same disk waits for each of them too. Where the file system cannot do
+	 * that, SQLite keeps to the journal. Then EXTRA matters: it is FULL and a sync of the
+	 * folder after the journal is deleted, without which a power cut could bring the journal
+	 * back, and undo a job that was reported done. */
 	if (err == 0)
-		err = exec_script(db->h, "PRAGMA journal_mode = DELETE;"
+		err = exec_script(db->h, "PRAGMA journal_mode = WAL;"
 					 "PRAGMA synchronous = EXTRA;"
 					 "PRAGMA foreign_keys = ON");
 	if (err == 0)

@@ -10,8 +10,9 @@
  * (ERR_STORE_VERSION); a damaged one is moved aside to PATH.damaged-TIME, reported, and a new one
  * begun, because a broken state file must not stop DNS from being right (design §8).
  *
- * Durability: WAL off, synchronous FULL and the folder synced too (SQLite's EXTRA); a job that
- * returned success is on disk.
+ * Durability: a job that returned success is on disk. A write-ahead log stands beside the file
+ * while the store is open (PATH-wal, PATH-shm): what is copied meanwhile must be copied with it.
+ * Closing folds it in; after a crash the next open does.
  */
 #ifndef KMSBEACON_COMMON_STORE_H
 #define KMSBEACON_COMMON_STORE_H
@@ -57,7 +58,8 @@ int store_new(const char *path, const struct store_schema *const *schemas, size_
 	      struct err_info *info);
 /**
  * Look into a state file that may be another process's, at once and in this thread: @p run reads
- * inside one transaction. Nothing is made, written, migrated or moved aside. 0, what @p run said,
+ * inside one transaction, which holds up no job. Nothing is migrated or moved aside; no file is
+ * made but what SQLite needs beside one whose owner crashed. 0, what @p run said,
  * or an error where there is no such file or it cannot be read.
  */
 int store_read(const char *path, int (*run)(void *ctx, struct store_db *db), void *ctx);

@@ -559,6 +559,40 @@ static void t_free_finishes_what_is_queued(void **state)
 	store_free(NULL);
 }
 
+static int write_meanwhile(void *ctx, struct store_db *db)
+{
+	struct fixture *f = ctx;
+
+	assert_int_equal(store_exec(db, "SELECT n FROM zone", NULL, NULL, ""), 0);
+	assert_int_equal(sql(f, "INSERT INTO zone (n) VALUES (2)"), 0);
+	return 0;
+}
+
+/* Somebody who looks on, for as long as he likes, holds nobody up. */
+static void t_a_reader_holds_up_no_job(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(open_with(f, &schema_v1), 0);
+	assert_int_equal(sql(f, "INSERT INTO zone (n) VALUES (1)"), 0);
+	assert_int_equal(store_read(f->path, write_meanwhile, f), 0);
+	assert_int_equal(number(f, "SELECT count(*) FROM zone"), 2);
+	reopen(f, &schema_v1);
+	assert_int_equal(number(f, "SELECT count(*) FROM zone"), 2);
+}
+
+/* Closed, the state is one file, as an administrator copies it. */
+static void t_nothing_stands_beside_a_closed_file(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(open_with(f, &schema_v1), 0);
+	assert_int_equal(sql(f, "INSERT INTO zone (n) VALUES (1)"), 0);
+	store_free(f->s);
+	f->s = NULL;
+	assert_int_equal(count_files(f, "state.db*"), 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -577,6 +611,8 @@ int main(void)
 		T(t_queue_is_bounded),
 		T(t_flush_follows_chains),
 		T(t_free_finishes_what_is_queued),
+		T(t_a_reader_holds_up_no_job),
+		T(t_nothing_stands_beside_a_closed_file),
 	};
 #undef T
 
