@@ -370,12 +370,16 @@ static void apply_local(struct health *h, struct entry *e)
 void health_configure(struct health *h, const struct config_health *rule,
 		      const struct health_host *hosts, size_t n)
 {
+	uint64_t latest = clock_mono_ms(h->p.net->clock) + rule->interval_ms;
+
 	h->p.rule = *rule;
 	h->gate.withdraw_last = rule->all_down == CONFIG_ALL_DOWN_WITHDRAW;
 	for (struct entry *e = h->entries; e != NULL; e = e->next) {
 		e->configured = false;
 		e->local = false;
 		e->wanted_ms = clock_mono_ms(h->p.net->clock);
+		if (e->due_ms > latest)
+			e->due_ms = latest; /* a shorter interval counts from now */
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct entry *e = find(h, &hosts[i].target, hosts[i].port);

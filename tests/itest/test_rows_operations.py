@@ -11,9 +11,10 @@ import threading
 import pytest
 
 from kblib import no_ipv6
-from kblib.bind import preload_library
+from kblib.bind import Zone, preload_library, zone_text
 from kblib.process import die_with_parent, wait_until
-from kblib.site import CORP, ONE, SRV
+from kblib.site import CORP, HOST, ONE, SRV
+from kblib.tap import UPDATE
 
 KEY = 'key "k" {\n\talgorithm hmac-sha256;\n\tsecret "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0ISE=";\n};\n'
 GOOD = """\
@@ -271,3 +272,45 @@ def test_O18_two_copies(lab, kb, tmp_path, started):
     again = lab()
     assert again.status()["uptime_s"] < 20
     assert os.path.exists(d.folder / "sock")
+
+
+def test_O12_reload_swaps_domains_hosts_and_health_while_an_update_is_out(site, daemon):
+    other = Zone("other.test", zone_text("other.test", [("ns1", site.first)]), updaters=(site.key,))
+    site.start(zones=[other], secondary=False)
+    held, go = threading.Event(), threading.Event()
+
+    def hold(m):
+        if m.opcode == UPDATE and not held.is_set():
+            held.set()
+            go.wait(10)
+        return m.data
+
+    def reload(**config):
+        path = site.config(**config)
+        mark = d.mark()
+        d.signal(signal.SIGHUP)
+        d.wait_log(r"reload\.done", since=mark)
+        return path
+
+    site.tap.on_query = hold
+    d = daemon(site.config(publish="  refresh: 1s\n"))
+    assert held.wait(20)
+    two = HOST.replace("name: one", "name: two").replace("kms1", "kms2")
+    both = [f"{{ domain: {z}, lab: true, key: corp }}" for z in (CORP, "other.test")]
+    reload(hosts=[two], domains=both, publish="  refresh: 1s\n")
+    go.set()
+    moved = [f"3600 {ONE.replace('kms1', 'kms2')}"]
+    wait_until("the new host stands alone", lambda: site.shown() == moved)  # nothing of the update that was out is left
+    wait_until("the new domain, too", lambda: site.primary.records("_vlmcs._tcp.other.test", "SRV") == moved)
+    assert site.tap.messages(UPDATE)[0].rcode == 0
+    assert [h["name"] for h in d.command("status", "--json").json["hosts"]] == ["two"]
+    with open(site.config(hosts=[two], domains=both), "a", encoding="utf-8") as f:
+        f.write("health: { interval: 100ms, timeout: 1s, fall: 1, min_stay: 0ms }\n")
+    d.signal(signal.SIGHUP)
+
+    def is_down():
+        return [h["state"] for h in d.command("status", "--json").json["hosts"]] == ["down"]
+
+    # by the rule before, every 10 s and at the third failure, it would take 20 s
+    wait_until("the new health rule is in force", is_down, timeout_s=6)
+    assert not d.count_log(r"publisher\.failed")
