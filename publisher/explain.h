@@ -43,7 +43,7 @@ struct pub_failure {
 	struct tsig_result tsig;
 	const char *server; /* who was asked, for a person; may be "" */
 	bool by_server;     /* the configuration named the server */
-	const char *key;    /* handle; "" for none */
+	const char *key;    /* its name on the wire; "" for none */
 	const char *mname;  /* "" unknown */
 	bool is_secondary;  /* the server is not the one that MNAME names */
 	bool worked_before; /* an UPDATE of this zone succeeded earlier */

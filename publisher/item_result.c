@@ -7,7 +7,7 @@
 /** Names as text, for as long as a sentence is made of them. */
 struct texts {
 	char domain[DNSNAME_TEXT_MAX], zone[DNSNAME_TEXT_MAX], owner[DNSNAME_TEXT_MAX];
-	char mname[DNSNAME_TEXT_MAX], other[DNSNAME_TEXT_MAX];
+	char mname[DNSNAME_TEXT_MAX], other[DNSNAME_TEXT_MAX], key[DNSNAME_TEXT_MAX];
 	char addr[ADDR_TEXT_MAX];
 };
 
@@ -18,6 +18,13 @@ static const char *name_text(const struct dns_name *n, char buf[DNSNAME_TEXT_MAX
 		return buf;
 	}
 	return dns_name_format(n, buf);
+}
+
+/* As the server knows the key; the handle of the configuration says nothing there. */
+static const char *key_text(const struct pub_item *it, char buf[DNSNAME_TEXT_MAX])
+{
+	buf[0] = '\0';
+	return it->target->key != NULL ? name_text(tsig_key_name(it->target->key), buf) : buf;
 }
 
 bool pub_item_worked_before(const struct pub_item *it)
@@ -69,7 +76,7 @@ void pub_item_fail(struct pub_item *it, const struct pub_failure *facts)
 
 	put_server(it);
 	f.by_server = it->target->n_servers > 0;
-	f.key = it->target->key_handle;
+	f.key = key_text(it, t.key);
 	f.domain = name_text(&it->target->domain, t.domain);
 	f.zone = "";
 	f.mname = "";
@@ -104,7 +111,7 @@ void pub_item_fail_zone(struct pub_item *it, const struct pub_zone_outcome *o)
 				 .tsig = o->tsig,
 				 .server = o->server,
 				 .by_server = it->target->n_servers > 0,
-				 .key = it->target->key_handle };
+				 .key = key_text(it, t.key) };
 
 	f.domain = name_text(&it->target->domain, t.domain);
 	f.zone = name_text(&o->found, t.zone);

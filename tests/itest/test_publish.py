@@ -116,6 +116,7 @@ def test_T03_unknown_key_and_algorithm(site):
     site.key_file = Key("somebody-else").write(site.folder)
     d = site.one(state="refused", exit=1)
     assert (d["rcode"], d["hresult"]) == ("BADKEY", "0x80072339")
+    assert "key somebody-else" in d["hint"]  # the name that the server hears, not our handle of it
     site.key_file = Key("corp-update", "hmac-sha512", site.key.secret).write(site.folder)
     assert site.one(state="refused", exit=1)["rcode"] == "BADKEY"
 
