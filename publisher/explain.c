@@ -73,6 +73,22 @@ static const char *subject(const struct pub_failure *f)
 	return f->owner;
 }
 
+/** The walk followed a CNAME: what went wrong did so somewhere else than was configured. */
+static bool is_alias(const struct pub_failure *f)
+{
+	size_t n = strlen(PUB_OWNER_LABELS);
+
+	return f->owner[0] != '\0' && (strncmp(f->owner, PUB_OWNER_LABELS ".", n + 1) != 0 ||
+				       strcmp(f->owner + n + 1, f->domain) != 0);
+}
+
+static void say_alias(const struct pub_failure *f, struct pub_verdict *v)
+{
+	if (is_alias(f) && f->block != PUB_BLOCK_CNAME && f->block != PUB_BLOCK_ALIAS_LOOP)
+		say(v, "; a CNAME present at " PUB_OWNER_LABELS ".%s leads to %s", f->domain,
+		    f->owner);
+}
+
 static const char *server(const struct pub_failure *f)
 {
 	return f->server[0] != '\0' ? f->server : "the server";
@@ -240,9 +256,10 @@ static void say_block(const struct pub_failure *f, struct pub_verdict *v)
 		return;
 	case PUB_BLOCK_TOP:
 		say(v,
-		    "no zone of %s was found below the top-level zone %s: correct the domain or "
-		    "its delegation; if that zone is really yours, set `server:`",
-		    f->domain, f->zone);
+		    "no zone of %s was found below %s%s: correct the name or its delegation; if "
+		    "that zone is really yours, set `server:`",
+		    is_alias(f) ? f->owner : f->domain,
+		    strcmp(f->zone, ".") == 0 ? "the root " : "the top-level zone ", f->zone);
 		return;
 	case PUB_BLOCK_NOT_AUTH:
 		say(v,
@@ -370,9 +387,8 @@ static void say_no_answer(const struct pub_failure *f, struct pub_verdict *v)
 	say(v, "; a hidden primary is named with `server:`");
 }
 
-void pub_explain(const struct pub_failure *f, struct pub_verdict *ret)
+static void judge(const struct pub_failure *f, struct pub_verdict *ret)
 {
-	memset(ret, 0, sizeof(*ret));
 	if (f->block != PUB_BLOCK_NONE) {
 		ret->state = PUB_BLOCKED;
 		ret->hresult = f->block == PUB_BLOCK_CNAME || f->block == PUB_BLOCK_NO_EFFECT ||
@@ -401,6 +417,13 @@ void pub_explain(const struct pub_failure *f, struct pub_verdict *ret)
 	ret->state = f->err == ERR_DNS_NO_ZONE || f->err == ERR_DNS_NODATA ? PUB_BLOCKED
 									   : PUB_UNREACHABLE;
 	say_no_answer(f, ret);
+}
+
+void pub_explain(const struct pub_failure *f, struct pub_verdict *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	judge(f, ret);
+	say_alias(f, ret);
 }
 
 void pub_explain_ad(const char *zone, const char *mname, char hint[PUB_HINT_MAX])

@@ -99,7 +99,14 @@ def test_U01_alias_that_may_not_be_changed(site):
     site.start("_vlmcs._tcp CNAME kms-records")
     d = site.one(state="refused", exit=1)
     assert (d["rcode"], d["hresult"]) == ("REFUSED", "0x8007232D")
-    assert f"kms-records.{CORP}" in d["hint"]
+    assert f"CNAME present at {SRV} leads to kms-records.{CORP}" in d["hint"]
+
+
+def test_U01_alias_that_leads_nowhere(site):
+    site.start("_vlmcs._tcp CNAME kms.elsewhere.test.", secondary=False)
+    d = site.one(state="blocked", exit=1)
+    assert f"CNAME present at {SRV} leads to kms.elsewhere.test" in d["hint"]
+    assert site.tap.updates() == 0
 
 
 def test_T03_wrong_secret(site):
