@@ -6,6 +6,7 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
+#include <malloc.h>
 #include <stdio.h>
 
 #include "kmscore/clients.h"
@@ -249,6 +250,25 @@ static void t_count_of_an_earlier_process(void **state)
 	assert_int_equal(kms_count_now(&c, T0 + KMS_CMID_LIFE_MS), 1);
 }
 
+/* 100,000 clients, in at most 200 bytes each by what the allocator handed out. */
+static void t_capacity(void **state)
+{
+	struct clients_fixture f;
+	size_t bytes;
+
+	(void)state;
+	clients_setup(&f, KMS_CLIENTS_MAX);
+	for (uint32_t n = 0; n < KMS_CLIENTS_MAX; n++)
+		assert_false(seen(&f, n, "a-machine-with-a-long-name.corp.example", T0).known);
+	assert_int_equal(kms_clients_count(&f.t, T0), KMS_CLIENTS_MAX);
+	bytes = malloc_usable_size(f.t.e) + malloc_usable_size(f.t.bucket);
+	assert_true(bytes <= (size_t)KMS_CLIENTS_MAX * KMS_CLIENT_BYTES_MAX);
+	assert_true(seen(&f, 0, "a-machine-with-a-long-name.corp.example", T0).known);
+	assert_false(seen(&f, KMS_CLIENTS_MAX, "one-more", T0).known);
+	assert_int_equal(kms_clients_count(&f.t, T0), KMS_CLIENTS_MAX);
+	kms_clients_done(&f.t);
+}
+
 static void t_clients_are_bounded(void **state)
 {
 	struct clients_fixture f;
@@ -304,6 +324,7 @@ int main(void)
 		cmocka_unit_test(t_changed_clients_are_given_once),
 		cmocka_unit_test(t_clients_of_an_earlier_process),
 		cmocka_unit_test(t_count_of_an_earlier_process),
+		cmocka_unit_test(t_capacity),
 		cmocka_unit_test(t_clients_are_bounded),
 		cmocka_unit_test(t_clients_like_a_simple_model),
 	};
