@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -86,6 +87,20 @@ def test_text_is_windows_layout(site):
     assert [line.split(":")[0] for line in lines[:4]] == ["Date", "Source", "Event ID", "Level"]
     assert lines[4] == "An activation request has been processed."
     assert lines[5] == "Info:" and lines[6].startswith("0x0,")
+
+
+def test_service_that_could_not_start_is_12291(site, loopback):
+    site.daemon.stop()
+    usual = site.config.read_text()
+    with socket.create_server((loopback.address(), 0)) as taken:
+        host, port = taken.getsockname()
+        site.config.write_text(re.sub(r"listen: \[.*?\]", f'listen: ["{host}:{port}"]', usual))
+        assert site.kb("run").code == 1
+    site.config.write_text(usual)
+    site.start()
+    (failed,) = [e for e in site.events() if e["id"] == 12291]
+    assert (failed["level"], failed["hresult"], failed["info"]) == ("error", "0x80072740", "0x80072740")
+    assert f"{host}:{port}" in failed["text"]
 
 
 def test_failed_publishing_is_12293(site):

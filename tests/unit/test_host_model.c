@@ -283,7 +283,8 @@ static void t_9_counters(void **state)
 	teardown(&f);
 }
 
-/* 3.1 (10): a host that starts again counts from nothing. */
+/* 3.1 (10): a host that starts again counts from nothing, where it keeps no state file as this one.
+ */
 static void t_10_count_begins_anew(void **state)
 {
 	static const struct lab_rules usual = { .activation_min = 120, .renewal_min = 10080 };
