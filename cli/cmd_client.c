@@ -237,15 +237,26 @@ static int verb_events(struct call *c)
 	return CLI_YES;
 }
 
+/* A port alone sets no host, so DNS goes on being asked. */
 static int verb_skms(struct call *c)
 {
 	struct err_info info;
 	int err = lab_client_skms(&c->client, c->operand, &info);
+	uint16_t port = c->client.manual_port;
 
 	if (err != 0)
 		return complain(c, err, info.text);
-	(void)printf("KMS host set to %s; DNS is not asked any more (client ckms undoes it)\n",
-		     c->operand);
+	if (c->client.manual_name[0] != '\0')
+		(void)printf("KMS host set to %s:%u; DNS is not asked any more (client ckms undoes "
+			     "it)\n",
+			     c->client.manual_name, port != 0 ? port : KMS_PORT);
+	else
+		(void)printf(
+			"KMS port set to %u; no host is set, so hosts are found by DNS, with %s\n",
+			port,
+			c->session.config->discovery.lone_port == CONFIG_LONE_PORT_USE
+				? "this port"
+				: "the ports of their records");
 	return CLI_YES;
 }
 

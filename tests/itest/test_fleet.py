@@ -79,6 +79,17 @@ def test_fleet_finds_hosts_by_dns_and_spreads_by_weight(lab, kb, zone):
     assert again["activated"] == 200 and lost[0]["failed"] == lost[0]["requests"] >= asked[f"kms1.{CORP}"], again
 
 
+@pytest.mark.parametrize("operand, says", [
+    ("kms1.corp.test", "KMS host set to kms1.corp.test:1688; DNS is not asked any more"),
+    ("kms1.corp.test:", "KMS host set to kms1.corp.test:1688; DNS is not asked any more"),
+    ("[::1]:1700", "KMS host set to [::1]:1700; DNS is not asked any more"),
+    (":1700", "KMS port set to 1700; no host is set, so hosts are found by DNS, with the ports of their records"),
+])
+def test_skms_says_what_is_set(kb, tmp_path, operand, says):
+    r = kb("client", "skms", operand, "--state", tmp_path / "c.json")
+    assert (r.code, r.out.split(" (")[0].strip()) == (0, says)
+
+
 def test_events_of_a_fleet_are_kept_and_read_by_name(lab, kb):
     d = lab()
     where = f"{d.where[0]}:{d.where[1]}"
