@@ -102,6 +102,10 @@ const char *finding_severity_name(enum finding_severity s); /* "info", "warning"
 	X(DEAD_TARGET, "dead-target", WARNING, \
 	  "a published host does not answer", \
 	  "start the host, open its port, or delete the record; clients lose seconds on it") \
+	X(DEAD_ADDRESS, "dead-address", WARNING, \
+	  "a published host answers, but not on all its addresses", \
+	  "delete the A or AAAA record if it is stale, else let the host answer there; clients that " \
+	  "take it first lose seconds") \
 	X(NO_RPC, "no-rpc", WARNING, \
 	  "the port of a published host answers, but not as an RPC server", \
 	  "something else owns the port, or a proxy stands before it: check target and port") \

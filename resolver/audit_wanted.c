@@ -163,9 +163,8 @@ int rsv_judge_missing(struct rsv_audit_result *r, const struct rsv_judge_input *
 /* ---- the host -------------------------------------------------------------------------------- */
 
 static int host_down(struct rsv_audit_result *r, const struct rsv_audit_record *c,
-		     enum finding_id id)
+		     const struct probe_result *p, enum finding_id id)
 {
-	const struct probe_result *p = &c->target.probe;
 	char name[DNSNAME_TEXT_MAX], addr[ADDR_TEXT_MAX] = "";
 
 	if (addr_is_set(&p->addr))
@@ -178,19 +177,23 @@ static int host_down(struct rsv_audit_result *r, const struct rsv_audit_record *
 
 static int about_probe(struct rsv_audit_result *r, const struct rsv_audit_record *c)
 {
-	switch (c->target.probe.state) {
+	const struct probe_result *p = &c->target.probe;
+
+	switch (p->state) {
 	case PROBE_UP:
+		return c->target.has_dead ? host_down(r, c, &c->target.dead, FINDING_DEAD_ADDRESS)
+					  : 0;
 	case PROBE_STATE_COUNT_:
 		return 0;
 	case PROBE_NO_KMS_INTERFACE:
-		return host_down(r, c, FINDING_NOT_KMS);
+		return host_down(r, c, p, FINDING_NOT_KMS);
 	case PROBE_RPC_REFUSED:
 	case PROBE_NOT_RPC:
-		return host_down(r, c, FINDING_NO_RPC);
+		return host_down(r, c, p, FINDING_NO_RPC);
 	case PROBE_REFUSED:
 	case PROBE_TIMEOUT:
 	case PROBE_UNRESOLVED:
-		return host_down(r, c, FINDING_DEAD_TARGET);
+		return host_down(r, c, p, FINDING_DEAD_TARGET);
 	}
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #define BUCKETS  1024
 #define PROBE_MS 3000
+#define FAMILIES 2
 
 enum target_state { TARGET_QUEUED, TARGET_RESOLVING, TARGET_PROBING, TARGET_KNOWN };
 
@@ -12,7 +13,10 @@ enum target_state { TARGET_QUEUED, TARGET_RESOLVING, TARGET_PROBING, TARGET_KNOW
 struct target_work {
 	struct host_lookup lookup;
 	struct probe_op probe;
-	size_t at; /* address being probed */
+	size_t at;      /* address being probed */
+	size_t further; /* probed since one was up */
+	bool up[FAMILIES], failed[FAMILIES];
+	struct probe_result failure[FAMILIES]; /* the first one of each */
 	struct rsv_target_result result;
 };
 
@@ -22,6 +26,8 @@ struct target_facts {
 	bool is_alias;
 	bool probed;
 	struct probe_result probe;
+	bool has_dead;
+	struct probe_result dead;
 	size_t n_addrs;
 	struct addr addrs[];
 };
@@ -169,6 +175,8 @@ static struct target_facts *facts_of(const struct rsv_target_result *r)
 	f->is_alias = r->is_alias;
 	f->probed = r->probed;
 	f->probe = r->probe;
+	f->has_dead = r->has_dead;
+	f->dead = r->dead;
 	f->n_addrs = r->n_addrs;
 	memcpy(f->addrs, r->addrs, r->n_addrs * sizeof(r->addrs[0]));
 	return f;
@@ -207,19 +215,48 @@ static bool goes_on(struct rsv_target *x)
 
 static void probe_next(struct rsv_target *x);
 
+/* What answered says more than what did not: it stays the result. */
+static void note_probe(struct target_work *k, const struct addr *addr, const struct probe_result *r)
+{
+	size_t family = addr->u.sa.sa_family == AF_INET6;
+	bool first = !k->up[0] && !k->up[1];
+
+	k->result.probed = true;
+	if (first)
+		k->result.probe = *r;
+	else
+		k->further++;
+	if (r->state == PROBE_UP) {
+		k->up[family] = true;
+	} else if (!k->failed[family] && !addr_is_link_local(addr)) {
+		k->failed[family] = true;
+		k->failure[family] = *r;
+	}
+}
+
+static void all_probed(struct rsv_target *x)
+{
+	struct target_work *k = x->work;
+
+	for (size_t i = 0; i < FAMILIES; i++) {
+		if (!k->up[i] || !k->failed[i])
+			continue;
+		k->result.has_dead = true;
+		k->result.dead = k->failure[i];
+	}
+	target_known(x);
+}
+
 static void on_probe(struct probe_op *op, const struct probe_result *r)
 {
 	struct rsv_target *x = op->owner;
+	struct target_work *k = x->work;
 
 	if (!goes_on(x))
 		return;
-	x->work->result.probed = true;
-	x->work->result.probe = *r;
-	x->work->at++;
-	if (r->state == PROBE_UP)
-		target_known(x);
-	else
-		probe_next(x);
+	note_probe(k, &k->result.addrs[k->at], r);
+	k->at++;
+	probe_next(x);
 }
 
 static void probe_next(struct rsv_target *x)
@@ -227,8 +264,8 @@ static void probe_next(struct rsv_target *x)
 	struct rsv_targets *t = x->table;
 	struct target_work *k = x->work;
 
-	if (k->at >= k->result.n_addrs) {
-		target_known(x);
+	if (k->at >= k->result.n_addrs || k->further >= RSV_TARGETS_FURTHER) {
+		all_probed(x);
 		return;
 	}
 	x->state = TARGET_PROBING;
@@ -301,6 +338,8 @@ static bool unpack(const struct rsv_target *x, struct rsv_target_result *ret)
 	ret->is_alias = f->is_alias;
 	ret->probed = f->probed;
 	ret->probe = f->probe;
+	ret->has_dead = f->has_dead;
+	ret->dead = f->dead;
 	ret->n_addrs = f->n_addrs;
 	memcpy(ret->addrs, f->addrs, f->n_addrs * sizeof(f->addrs[0]));
 	return true;

@@ -10,6 +10,7 @@
 
 #define RSV_TARGETS_MAX      1024 /* remembered; beyond it the one not asked for the longest goes */
 #define RSV_TARGETS_PARALLEL 32   /* in work at once, unless told; the rest waits */
+#define RSV_TARGETS_FURTHER  4    /* addresses probed after the first one that is up */
 
 struct rsv_targets;
 
@@ -21,6 +22,11 @@ struct rsv_target_result {
 	bool probed; /* false without a prober */
 	/** All addresses were tried until one was up; else that of the last one. */
 	struct probe_result probe;
+	/** Another address of the same family as one that is up is not up itself: clients that take
+	 * it first lose time. Of another family it may be only this machine that has no way there.
+	 */
+	bool has_dead;
+	struct probe_result dead;
 };
 
 struct rsv_target_wait;

@@ -82,6 +82,8 @@ FAULTS = {
     # hosts behind records
     "all-down": Fault(["all-down", "dead-target"], ["_vlmcs._tcp SRV 0 0 {closed} kms1.hosts.test."]),
     "dead": Fault(["dead-target"], [*BOTH, "_vlmcs._tcp SRV 20 0 {closed} kms1.hosts.test."]),
+    "stale-address": Fault(["dead-address"], [*BOTH, "_vlmcs._tcp SRV 20 0 {p3} moved.hosts.test."]),
+    "two-families": Fault([], [*BOTH, "_vlmcs._tcp SRV 20 0 {p3} dual.hosts.test."]),
     "no-rpc": Fault(["no-rpc"], [*BOTH, "_vlmcs._tcp SRV 20 0 {text} text.hosts.test."]),
     "not-kms": Fault(["not-kms"], [*BOTH, "_vlmcs._tcp SRV 20 0 {strange} strange.hosts.test."]),
     "gone": Fault(["target-no-address"], [*BOTH, "_vlmcs._tcp SRV 20 0 1688 gone.hosts.test."]),
@@ -134,6 +136,7 @@ class Estate:
         return [
             f"kms1 A {address['p1']}", f"again A {address['p1']}", f"kms2 A {address['p2']}",
             f"kms3 A {address['p3']}", f"text A {address['text']}", f"strange A {address['strange']}", "alias CNAME kms3",
+            f"moved A {address['p3']}", f"moved A {address['p1']}", f"dual A {address['p3']}", "dual AAAA ::1",
             f"linked A {address['p3']}", "linked AAAA fe80::1", f"dead A {self.net.address()}",
             "kms SRV 0 0 {p1} kms1", "kms SRV 10 0 {p2} kms2",
         ]

@@ -40,6 +40,8 @@ static const struct auth_row rows[] = {
 	{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.11", .ttl = 60 },
 	{ "kms1.corp.example", DNS_TYPE_A, "127.0.0.12", .ttl = 60 },
 	{ "kms2.corp.example", DNS_TYPE_A, "127.0.0.21", .ttl = 60 },
+	{ "dual.corp.example", DNS_TYPE_A, "127.0.0.31", .ttl = 60 },
+	{ "dual.corp.example", DNS_TYPE_AAAA, "::1", .ttl = 60 },
 	{ "alias.corp.example", DNS_TYPE_CNAME, "kms2.corp.example", .ttl = 60 },
 };
 
@@ -125,6 +127,57 @@ static void t_each_host_is_probed_once(void **state)
 	test_net_run_until(&f.t, &f.all);
 	assert_true(f.a[12].answered);
 	assert_int_equal(f.prober.started, 4);
+	done(&f);
+}
+
+/* Found whether it is tried before the one that is up or after it. */
+static void t_address_that_is_dead_beside_one_that_is_up(void **state)
+{
+	static const struct {
+		struct fake_probe_rule rule;
+		const char *dead;
+	} t[] = {
+		{ { "127.0.0.11:1688", PROBE_TIMEOUT }, "127.0.0.11:1688" },
+		{ { "127.0.0.12:1688", PROBE_REFUSED }, "127.0.0.12:1688" },
+		{ { "127.0.0.99:1688", PROBE_REFUSED }, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char text[ADDR_TEXT_MAX];
+		struct fixture f;
+
+		init(&f, true);
+		f.prober.rules = &t[i].rule;
+		f.prober.n_rules = 1;
+		ask(&f, 0, "kms1.corp.example", 1688);
+		test_net_run_until(&f.t, &f.all);
+		assert_int_equal(f.a[0].r.probe.state, PROBE_UP);
+		assert_int_equal(f.a[0].r.has_dead, t[i].dead != NULL);
+		if (t[i].dead != NULL) {
+			addr_format(&f.a[0].r.dead.addr, text);
+			assert_string_equal(text, t[i].dead);
+			assert_int_equal(f.a[0].r.dead.state, t[i].rule.state);
+		}
+		done(&f);
+	}
+}
+
+/* Of the other family it may be this machine that has no way there. */
+static void t_address_of_the_other_family_is_not_called_dead(void **state)
+{
+	static const struct fake_probe_rule rules[] = { { "[::1]:1688", PROBE_TIMEOUT } };
+	struct fixture f;
+
+	(void)state;
+	init(&f, true);
+	f.prober.rules = rules;
+	f.prober.n_rules = 1;
+	ask(&f, 0, "dual.corp.example", 1688);
+	test_net_run_until(&f.t, &f.all);
+	assert_int_equal(f.a[0].r.probe.state, PROBE_UP);
+	assert_int_equal(f.prober.started, 2);
+	assert_false(f.a[0].r.has_dead);
 	done(&f);
 }
 
@@ -266,6 +319,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_each_host_is_probed_once),
+		cmocka_unit_test(t_address_that_is_dead_beside_one_that_is_up),
+		cmocka_unit_test(t_address_of_the_other_family_is_not_called_dead),
 		cmocka_unit_test(t_results),
 		cmocka_unit_test(t_work_is_bounded),
 		cmocka_unit_test(t_cancel_one_of_two),
