@@ -1,5 +1,6 @@
 #include "cli/discover_options.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,9 +119,10 @@ static int parse_seed(const struct cli_args *a, struct discover_options *o)
 
 	if (text == NULL)
 		return 0;
+	errno = 0;
 	seed = strtoull(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0')
-		return cli_usage_error(a, "--seed '%s' is no whole number", text);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
+		return cli_usage_error(a, "--seed '%s' is no whole number of 64 bits", text);
 	rng_init_seed(&o->rng, seed);
 	o->client.params.rng = &o->rng;
 	return 0;

@@ -6,7 +6,9 @@
 
 #include "cli/output.h"
 #include "cli/table.h"
+#include "common/addr.h"
 #include "common/hresult.h"
+#include "resolver/discover.h"
 
 static long long number(const json_t *o, const char *key)
 {
@@ -39,12 +41,14 @@ static size_t count_codes(const json_t *list, bool good)
 static void print_selected(const json_t *report, const json_t *selected)
 {
 	const char *source = json_text(selected, "source", "");
+	char host[RSV_HOSTPORT_MAX];
 	bool tried = json_array_size(json_object_get(report, "attempts")) > 0;
 	size_t failed = count_codes(json_object_get(report, "attempts"), false);
 	size_t sets = count_codes(json_object_get(report, "suffixes"), true);
 
-	(void)printf("%s%s:%lld%s at %s %s\n", tone_on(stdout, TONE_GOOD),
-		     json_text(selected, "target", ""), number(selected, "port"), tone_off(stdout),
+	hostport_format(json_text(selected, "target", ""), (uint16_t)number(selected, "port"), host,
+			sizeof(host));
+	(void)printf("%s%s%s at %s %s\n", tone_on(stdout, TONE_GOOD), host, tone_off(stdout),
 		     json_text(selected, "address", "-"),
 		     tried ? "answers" : "is the first of its order; nobody was asked");
 	if (strcmp(source, "dns") == 0 && sets > 1)

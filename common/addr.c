@@ -332,6 +332,13 @@ static bool host_bits_are_zero(const uint8_t *p, size_t len, unsigned prefix)
 	return true;
 }
 
+const char *hostport_format(const char *host, uint16_t port, char *buf, size_t size)
+{
+	(void)snprintf(buf, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
+		       (unsigned)port);
+	return buf;
+}
+
 int cidr_parse(const char *text, struct cidr *ret)
 {
 	char host[ADDR_TEXT_MAX];

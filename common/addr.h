@@ -58,6 +58,9 @@ void addr_format_host(const struct addr *a, char buf[ADDR_TEXT_MAX]);
 int hostport_parse(const char *text, uint16_t default_port, char ret_host[HOST_TEXT_MAX],
 		   uint16_t *ret_port);
 
+/** "host:port", with brackets around an IPv6 literal; cut at @p size. @return @p buf. */
+const char *hostport_format(const char *host, uint16_t port, char *buf, size_t size);
+
 /** "192.0.2.0/24", "2001:db8::/32", or a bare address. Host bits must be zero. 0 or ERR_PARSE. */
 int cidr_parse(const char *text, struct cidr *ret);
 bool cidr_contains(const struct cidr *c, const struct addr *a);

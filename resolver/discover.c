@@ -104,9 +104,16 @@ static void ends_without(struct rsv_discover_impl *d, uint32_t code, const char 
 	rsv_d_survey(d);
 }
 
+/** Who is being tried, as people write it. */
+static const char *tried(const struct rsv_discover_impl *d, char buf[RSV_HOSTPORT_MAX])
+{
+	return hostport_format(d->try.host, d->try.port, buf, RSV_HOSTPORT_MAX);
+}
+
 static void remember(struct rsv_discover_impl *d, const struct addr *addr,
 		     const struct probe_result *r)
 {
+	char host[RSV_HOSTPORT_MAX];
 	const struct rsv_cached_host *old;
 	struct rsv_cached_host h;
 
@@ -118,9 +125,9 @@ static void remember(struct rsv_discover_impl *d, const struct addr *addr,
 	}
 	if (d->p.cache_write == RSV_CACHE_ACTIVATED && (!r->activation || r->hresult != HR_OK)) {
 		rsv_d_step(d, "remember",
-			   "%s:%u is not cached: it has not activated this client, and "
+			   "%s is not cached: it has not activated this client, and "
 			   "discovery.cache_write asks for that",
-			   d->try.host, (unsigned)d->try.port);
+			   tried(d, host));
 		return;
 	}
 	old = rsv_cache_get(d->p.cache);
@@ -131,15 +138,15 @@ static void remember(struct rsv_discover_impl *d, const struct addr *addr,
 	h.when_ms = clock_wall_ms(d->net->clock);
 	h.source = d->try.source == RSV_FROM_CACHE && old != NULL ? old->source : d->try.source;
 	rsv_cache_put(d->p.cache, &h);
-	rsv_d_step(d, "remember", "%s:%u is cached and tried first next time, without DNS",
-		   d->try.host, (unsigned)d->try.port);
+	rsv_d_step(d, "remember", "%s is cached and tried first next time, without DNS",
+		   tried(d, host));
 }
 
 void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr,
 		    const struct probe_result *p)
 {
 	struct rsv_discovery *r = &d->r;
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], host[RSV_HOSTPORT_MAX];
 
 	r->has_selected = true;
 	snprintf(r->selected.target, sizeof(r->selected.target), "%s", d->try.host);
@@ -148,10 +155,10 @@ void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr,
 	r->selected.source = d->try.source;
 	r->code = p != NULL && p->activation ? p->hresult : (uint32_t)HR_OK;
 	addr_format(addr, text);
-	snprintf(r->text, sizeof(r->text), "%.200s:%u at %s (%s)%s%s", d->try.host,
-		 (unsigned)d->try.port, text, rsv_source_name(d->try.source),
-		 r->code != HR_OK ? ": " : "", r->code != HR_OK ? hresult_text(r->code) : "");
-	rsv_d_step(d, "select", "%s:%u at %s, from %s%s", d->try.host, (unsigned)d->try.port, text,
+	snprintf(r->text, sizeof(r->text), "%.208s at %s (%s)%s%s", tried(d, host), text,
+		 rsv_source_name(d->try.source), r->code != HR_OK ? ": " : "",
+		 r->code != HR_OK ? hresult_text(r->code) : "");
+	rsv_d_step(d, "select", "%s at %s, from %s%s", tried(d, host), text,
 		   rsv_source_name(d->try.source),
 		   p == NULL ? "; nobody was asked whether it is up" : "");
 	remember(d, addr, p);
@@ -160,8 +167,10 @@ void rsv_d_selected(struct rsv_discover_impl *d, const struct addr *addr,
 
 void rsv_d_refused(struct rsv_discover_impl *d, const struct probe_result *p)
 {
-	ends_without(d, p->hresult, "%.200s:%u answers: %s; other hosts are not asked", d->try.host,
-		     (unsigned)d->try.port, hresult_text(p->hresult));
+	char host[RSV_HOSTPORT_MAX];
+
+	ends_without(d, p->hresult, "%.208s answers: %s; other hosts are not asked", tried(d, host),
+		     hresult_text(p->hresult));
 }
 
 /** Nobody was of use. Vista shows the code of the last try, later systems one for all. */
@@ -430,7 +439,7 @@ void rsv_d_failed(struct rsv_discover_impl *d, int err)
 static void begin(struct rsv_discover_impl *d)
 {
 	const struct rsv_cached_host *c = d->p.cache != NULL ? rsv_cache_get(d->p.cache) : NULL;
-	char when[CLOCK_TEXT_MAX];
+	char when[CLOCK_TEXT_MAX], host[RSV_HOSTPORT_MAX];
 
 	if (d->p.no_kms) {
 		rsv_d_step(d, "type",
@@ -439,9 +448,9 @@ static void begin(struct rsv_discover_impl *d)
 		ends_without(d, HR_MACHINE_NOT_BOUND, "the activation type leaves KMS out");
 	} else if (d->manual_host[0] != '\0') {
 		rsv_d_step(d, "manual",
-			   "the host %s:%u is set by hand%s%s: it is used alone, without SRV "
+			   "the host %s is set by hand%s%s: it is used alone, without SRV "
 			   "lookup and without the cache",
-			   d->manual_host, (unsigned)d->p.manual_port,
+			   hostport_format(d->manual_host, d->p.manual_port, host, sizeof(host)),
 			   d->p.manual_scope != NULL ? " for " : "",
 			   d->p.manual_scope != NULL ? d->p.manual_scope : "");
 		if (d->p.cache != NULL)
@@ -454,9 +463,9 @@ static void begin(struct rsv_discover_impl *d)
 	} else if (c != NULL) {
 		clock_format_rfc3339(c->when_ms, when);
 		rsv_d_step(d, "cache",
-			   "%s:%u answered at %s and is tried before DNS; priority and "
+			   "%s answered at %s and is tried before DNS; priority and "
 			   "weight do not count",
-			   c->host, (unsigned)c->port, when);
+			   hostport_format(c->host, c->port, host, sizeof(host)), when);
 		rsv_d_try(d, c->host, c->port, RSV_FROM_CACHE, &c->addr);
 	} else {
 		if (d->p.cache != NULL)

@@ -27,6 +27,7 @@
 #include "resolver/lookup.h"
 
 #define RSV_SUFFIXES_MAX      32
+#define RSV_HOSTPORT_MAX      (DNSNAME_TEXT_MAX + 8) /* "[host]:65535" */
 #define RSV_STEPS_MAX         1024
 #define RSV_ATTEMPTS_MAX      1024
 #define RSV_DISCOVER_TOTAL_MS 60000

@@ -87,10 +87,10 @@ static json_t *suffixes(const struct rsv_discovery *r)
  * for activation, which a probe is not. */
 static json_t *event_line(const struct rsv_attempt *a)
 {
-	bool v6 = strchr(a->host, ':') != NULL;
+	char host[RSV_HOSTPORT_MAX];
 
-	return json_sprintf("0x%08X, 0x00000000, %s%s%s:%u", a->hresult, v6 ? "[" : "", a->host,
-			    v6 ? "]" : "", (unsigned)a->port);
+	return json_sprintf("0x%08X, 0x00000000, %s", a->hresult,
+			    hostport_format(a->host, a->port, host, sizeof(host)));
 }
 
 static json_t *attempt(const struct rsv_attempt *a)

@@ -140,6 +140,7 @@ def test_commands_that_need_a_daemon_say_how_to_start_one(kb, tmp_path):
         (["discover", "--domain", "a..b"], "no domain name"),
         (["discover", "--server", "localhost"], "no address"),
         (["discover", "--seed", "x"], "whole number"),
+        (["discover", "--seed", "18446744073709551616"], "64 bits"),
         (["discover", "--probe", "icmp"], "rpc, tcp or none"),
         (["verify", "--domain", "corp.test", "--expect", "kms1:x"], "--expect"),
         (["verify", "--domains-file", "/nonexistent"], "cannot be opened"),

@@ -167,7 +167,9 @@ def test_manual_host_is_resolved_by_dns_and_used_alone(zones, kms_host, discover
     report = discover(server, "-d", "b.test", "-d", "a.test", "--manual-host", "kms2", code=1)  # without a dot
     assert [q["name"] for q in report["queries"] if q["type"] == "A"] == ["kms2.b.test", "kms2.a.test"]
     assert report["attempts"][0]["target"] == "kms2.a.test" and asked(report) == []
-    report = discover(None, "--manual-host", f"[::1]:{free_port('::1')}", code=1)
+    port = free_port("::1")
+    report = discover(None, "--manual-host", f"[::1]:{port}", code=1)
+    assert report["steps"][0]["detail"].startswith(f"the host [::1]:{port} is set by hand")
     assert report["attempts"][0]["address"] == "::1" and report["queries"] == []
 
 

@@ -249,6 +249,19 @@ static void t_cidr(void **state)
 		assert_int_equal(cidr_parse(bad[i], &c), ERR_PARSE);
 }
 
+static void t_hostport_format(void **state)
+{
+	char text[HOST_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(hostport_format("kms1", 1688, text, sizeof(text)), "kms1:1688");
+	assert_string_equal(hostport_format("192.0.2.1", 65535, text, sizeof(text)),
+			    "192.0.2.1:65535");
+	assert_string_equal(hostport_format("2001:db8::1", 1, text, sizeof(text)),
+			    "[2001:db8::1]:1");
+	assert_string_equal(hostport_format("kms1", 1688, text, 4), "kms");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +271,7 @@ int main(void)
 		cmocka_unit_test(t_same_peer),
 		cmocka_unit_test(t_kinds),
 		cmocka_unit_test(t_hostport),
+		cmocka_unit_test(t_hostport_format),
 		cmocka_unit_test(t_cidr),
 	};
 
