@@ -95,6 +95,11 @@ static void check_pdu(const uint8_t *data, size_t size)
 	if (rpc_frame_length(data, size, RPC_FRAG_MAX, &len) != 0 || len == 0 || len > size ||
 	    rpc_hdr_decode(data, len, &h) != 0)
 		return;
+	for (size_t n = 0; n < len; n++) {
+		struct rpc_hdr part;
+
+		FUZZ_CHECK(rpc_hdr_decode(data, n, &part) != 0);
+	}
 	check_bind(data, &h);
 	check_ack(data, &h);
 	check_stubs(data, &h);
