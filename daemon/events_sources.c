@@ -13,15 +13,16 @@
 #define EVENT_PUBLISH_FAILED 12293
 #define EVENT_PUBLISHED      12294
 
-/* One for each request: in memory only. */
+/* As many as there are requests: in memory only. */
 void daemon_on_kms_event(void *daemon, const struct kms_event *ev)
 {
 	const struct daemon *d = daemon;
 	const struct event e = { .id = ev->id,
-				 .name = "kms.request",
-				 .level = ev->hresult == HR_OK ? LOG_INFO : LOG_WARNING,
+				 .name = ev->name,
+				 .level = ev->id != 0 && ev->hresult == HR_OK ? LOG_INFO
+									      : LOG_WARNING,
 				 .hresult = ev->hresult,
-				 .text = "An activation request has been processed.",
+				 .text = ev->sentence,
 				 .info = ev->text };
 
 	events_add(d->events, &e);

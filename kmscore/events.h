@@ -21,9 +21,11 @@
 
 /** What a host tells of one request; borrowed during the call that hands it out. */
 struct kms_event {
-	uint32_t id;
+	uint32_t id; /* 0: none of Windows' own */
 	uint32_t hresult;
-	const char *text; /* the fields, as the Windows event shows them */
+	const char *text;     /* the fields, as the Windows event shows them; "": none */
+	const char *name;     /* as in the log */
+	const char *sentence; /* may hold a peer's text */
 };
 
 /** 12288: fields separated by comma and blank, 10 of them (behaviour §4.1). */

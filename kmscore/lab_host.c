@@ -1,11 +1,14 @@
 #include "kmscore/lab_host.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/hresult.h"
 #include "kmscore/kms_msg.h"
 #include "kmscore/lab_product.h"
+
+#define SENTENCE_MAX 640
 
 void lab_host_init(struct lab_host *h, const struct lab_host_params *p)
 {
@@ -25,6 +28,21 @@ void lab_host_done(struct lab_host *h)
 {
 	kms_memory_done(&h->own);
 	lab_key_wipe(&h->key);
+}
+
+/** What has no number of Windows' own, and a line of its own in the log. */
+__attribute__((format(printf, 4, 5))) static void tell(const struct lab_host *h, const char *name,
+						       uint32_t hresult, const char *fmt, ...)
+{
+	char sentence[SENTENCE_MAX];
+	const struct kms_event e = { 0, hresult, "", name, sentence };
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(sentence, sizeof(sentence), fmt, ap);
+	va_end(ap);
+	if (h->p.on_event != NULL)
+		h->p.on_event(h->p.ctx, &e);
 }
 
 /** A request that no lab client of this lab has sent: counted, refused, and said once a minute. */
@@ -51,6 +69,7 @@ static void refuse(struct lab_host *h, const struct addr *peer, int err, const u
 	addr_format_host(peer, who);
 	log_warning(&h->log, "lab.refused", "client=%s version=%u.%u bytes=%zu hresult=%s text=%s",
 		    who, v.major, v.minor, len, hresult_format(ret->hresult, code), text);
+	tell(h, "lab.refused", ret->hresult, "%s was refused: %s.", who, text);
 }
 
 bool lab_host_holds_lines(const struct lab_host *h)
@@ -99,7 +118,8 @@ static void event_12290(struct lab_host *h, const struct lab_request *rq, const 
 		.activation_id = rq->activation_id,
 	};
 	char text[KMS_EVENT_TEXT_MAX], who[ADDR_TEXT_MAX];
-	const struct kms_event e = { KMS_EVENT_REQUEST_SERVED, hresult, text };
+	const struct kms_event e = { KMS_EVENT_REQUEST_SERVED, hresult, text, "kms.request",
+				     "An activation request has been processed." };
 
 	kms_event_format_12290(&fields, text);
 	if (log_enabled(LOG_INFO) && has_line(h)) {
@@ -127,6 +147,10 @@ static void remember(struct lab_host *h, const struct lab_request *rq, const str
 		    who, cmid, rq->machine, seen.last_name,
 		    "two machines use one client machine id and count as one: generalize the image "
 		    "they were made from (sysprep /generalize), or rearm them");
+	tell(h, "kms.duplicate_cmid", HR_OK,
+	     "%s and %s use one client machine id, %s, and count as one: generalize the image they "
+	     "were made from (sysprep /generalize), or rearm them.",
+	     seen.last_name, rq->machine, cmid);
 }
 
 static int answer(struct lab_host *h, const struct lab_request *rq, const uint8_t *request_nonce,

@@ -58,6 +58,8 @@ def test_R12_windows_request_gets_a_wellformed_refusal(lab, version):
     dce.disconnect()
     d.wait_log(r"0xC004F042")
     assert d.status()["service"]["failed"] == 1
+    (event,) = [json.loads(line) for line in d.command("events", "--json").out.splitlines() if "lab.refused" in line]
+    assert (event["id"], event["level"], event["hresult"]) == (None, "warning", "0xC004F042") and "licensed" in event["text"]
 
 
 def test_unknown_operation_is_a_fault(lab):

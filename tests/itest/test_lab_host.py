@@ -51,5 +51,6 @@ def test_cloned_image_is_named_in_status(lab, kb):
     one = service["duplicate_cmids"][0]
     assert one["machines"] == ["clone3", "clone2"] and one["cmid"] in image, (one, image)
     text = d.command("status").out
+    assert "pc1 and clone2 use one client machine id" in d.command("events").out
     assert "1 machine id is used by more than one machine" in text and "clone3, clone2" in text, text
     assert all(len(line) <= 100 for line in text.splitlines() if os.fspath(d.folder) not in line), text
