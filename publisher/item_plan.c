@@ -61,6 +61,7 @@ int pub_item_plan(struct pub_item *it)
 				  .adopted = rq->adopted || rq->mode == PUB_DRAIN,
 				  .drain = rq->mode == PUB_DRAIN,
 				  .keep_last = rq->mode == PUB_DRAIN && rq->keep_last,
+				  .cautious = rq->mode == PUB_REFRESH,
 				  .remember = rq->mode != PUB_STOP && !rq->orphans };
 	int err = fill_want(it);
 

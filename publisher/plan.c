@@ -226,6 +226,21 @@ static bool is_meant(const struct planner *p, size_t i)
 	return p->in->only_host == NULL || strcmp(p->in->only_host, host_of(p, i)) == 0;
 }
 
+static bool was_removed(const struct pub_rec *rec)
+{
+	return rec->state == PUB_REC_WITHDRAWN || rec->state == PUB_REC_DELETED;
+}
+
+/* A daemon that has just started knows nothing of its hosts, but the journal still does: who was
+ * down before stays out until a probe says otherwise. */
+static bool awaits_probe(const struct planner *p, const struct dns_srv *srv)
+{
+	const struct pub_rec *rec = find_rec(p->in->ours, srv);
+
+	return p->in->cautious && rec != NULL && was_removed(rec) &&
+	       health(p, srv) == PUB_HEALTH_UNKNOWN;
+}
+
 /* Which wanted records are, or will be, in the set, health of those already there left aside. */
 static void decide_adds(struct planner *p)
 {
@@ -244,6 +259,9 @@ static void decide_adds(struct planner *p)
 			continue;
 		if (health(p, srv) == PUB_HEALTH_DOWN)
 			finding(p, FINDING_HOST_DOWN, srv, "is not published: the host is down");
+		else if (awaits_probe(p, srv))
+			finding(p, FINDING_HOST_DOWN, srv,
+				"is not published again before its host is known to be up");
 		else
 			p->joins[i] = true;
 	}
@@ -407,11 +425,6 @@ static void make_changes(struct planner *p)
 		if (p->joins[i] && p->want[i] == PUB_WANT_YES &&
 		    find_seen(p, &in->wanted[i].srv) == NONE)
 			change(p, PUB_ADD, &in->wanted[i].srv, ttl_s, in->wanted[i].host);
-}
-
-static bool was_removed(const struct pub_rec *rec)
-{
-	return rec->state == PUB_REC_WITHDRAWN || rec->state == PUB_REC_DELETED;
 }
 
 /* Removed, not seen to be gone, and wanted again. */

@@ -45,6 +45,7 @@ struct pub_plan_in {
 	bool adopted;                    /* withdraw: what was there before us, too */
 	bool drain; /* with withdraw: every server must have lost what the primary lost earlier */
 	bool keep_last; /* with withdraw: change nothing where the set would be left empty */
+	bool cautious;  /* what was removed comes back only when its host is known to be up */
 	bool remember;  /* what is removed may be brought back by others: watch for it */
 };
 

@@ -485,6 +485,24 @@ def test_P10_last_record_stays(site, kms, daemon):
     wait_rdata(site, k.srv(0), k.srv(1))
 
 
+def test_P10_restart_does_not_bring_back_a_host_that_is_down(site, kms, daemon):
+    k = kms(2)
+    site.start(secondary=False)
+    d = daemon(site.daemon_config(hosts=[k.of(0), k.of(1)]))
+    wait_rdata(site, k.srv(0), k.srv(1))
+    wait_health(d, h1="up", h2="up")
+    k.hosts[0].behaviour = "nak"
+    wait_rdata(site, k.srv(1))
+    d.stop()
+    slow = "{ interval: 1s, timeout: 1s, rise: 1, fall: 30, min_stay: 0ms }"  # it stays unknown for long
+    d, updates = daemon(site.daemon_config(hosts=[k.of(0), k.of(1)], health=slow)), site.tap.updates()
+    d.wait_log("daemon.ready")
+    site.wait_cycles()
+    assert site.tap.updates() == updates and site.rdata() == [k.srv(1)]
+    k.hosts[0].behaviour = "up"
+    wait_rdata(site, k.srv(0), k.srv(1))
+
+
 def test_P10_last_record_goes_where_that_is_configured(site, kms, daemon):
     k = kms(1)
     site.start(secondary=False)

@@ -146,9 +146,18 @@ static enum pub_health_state one_is_down(void *ctx, const struct dns_name *targe
 									  : PUB_HEALTH_UP;
 }
 
+static enum pub_health_state all_unknown(void *ctx, const struct dns_name *target, uint16_t port)
+{
+	(void)ctx;
+	(void)target;
+	(void)port;
+	return PUB_HEALTH_UNKNOWN;
+}
+
 static void t_gate(void **state)
 {
 	const struct pub_health health = { .state = one_is_down };
+	const struct pub_health restarted = { .state = all_unknown };
 	struct pub_site s;
 	struct pub_site_run run;
 
@@ -158,6 +167,9 @@ static void t_gate(void **state)
 	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
 	pub_site_run(&s, &run, &pub_site_refresh, NULL, &health);
 	pub_site_expect(&run, PUB_PROVEN);
+	assert_string_equal(pub_site_show(&s, 0), K2);
+	pub_site_run(&s, &run, &pub_site_refresh, NULL, &restarted);
+	pub_site_expect(&run, PUB_UNCHANGED);
 	assert_string_equal(pub_site_show(&s, 0), K2);
 	pub_site_run(&s, &run, &pub_site_refresh, NULL, NULL);
 	pub_site_expect(&run, PUB_PROVEN);
