@@ -102,4 +102,8 @@ def test_no_network_is_needed_and_no_state_is_made(kb, place, tmp_path):
 ])
 def test_wrong_use_is_said(kb, place, words, hint):
     r = kb("publish", "-c", place.config(), *words)
-    assert r.code == 2 and hint in r.err and r.out == "", r
+    assert r.code == 2 and hint in r.err, r
+    if "--json" in words:
+        assert r.json["error"]["code"] == "USAGE", r
+    else:
+        assert r.out == "", r
