@@ -134,9 +134,10 @@ static void print_drain(const json_t *report)
 	else
 		say("%s: safe to stop", host);
 	if (json_is_integer(clients) && !is_state(report, "refused"))
-		say("%lld clients used it in the last 7 days; those that cached the host "
+		say("%lld client%s used it in the last 7 days; those that cached the host "
 		    "itself do not ask DNS until it fails them",
-		    (long long)json_integer_value(clients));
+		    (long long)json_integer_value(clients),
+		    json_integer_value(clients) == 1 ? "" : "s");
 }
 
 static int run_drain(const struct cli_args *a)

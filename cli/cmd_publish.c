@@ -321,7 +321,7 @@ const struct cli_command cmd_withdraw = {
 	.text = "Removes the records that kmsbeacon published, and nothing else, and asks every "
 		"server until\n"
 		"it shows the result. They stay withdrawn, over restarts too, until `kmsbeacon "
-		"publish`.\n"
+		"publish` or `resume`.\n"
 		"With a daemon running the daemon does the work; else this command does.\n"
 		"Exit code 0: every domain is proven or had nothing of ours, 1: not.",
 	.examples = "  kmsbeacon withdraw --dry-run\n"
