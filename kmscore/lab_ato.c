@@ -1,23 +1,14 @@
 #include "kmscore/lab_ato.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "common/addr.h"
 #include "common/hresult.h"
 
 static void deliver(struct lab_ato *a)
 {
 	a->state = LA_DONE;
 	a->p.done(a); /* may free a */
-}
-
-/** "host:1688", with brackets where the host is an IPv6 address. */
-static void format_server(const struct lab_candidate *h, char *buf, size_t size)
-{
-	bool v6 = strchr(h->host, ':') != NULL;
-
-	(void)snprintf(buf, size, "%s%s%s:%u", v6 ? "[" : "", h->host, v6 ? "]" : "",
-		       addr_port(&h->addr));
 }
 
 static void event_lines(const struct lab_ato *a, const struct lab_verdict *v, int err,
@@ -48,7 +39,7 @@ static void event_lines(const struct lab_ato *a, const struct lab_verdict *v, in
 		.client_ms = a->sent_ms,
 	};
 
-	format_server(&t->at, server, sizeof(server));
+	(void)hostport_format(t->at.host, addr_port(&t->at.addr), server, sizeof(server));
 	t->sent_hresult = sent.hresult;
 	t->response_hresult = response.hresult;
 	kms_event_format_12288(&sent, t->sent);
