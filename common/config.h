@@ -103,9 +103,11 @@ struct config_pool {
 struct config_relay {
 	struct config_upstream *upstreams;
 	size_t n_upstreams;
+	char *srv; /* owner name of SRV records that lead to further ones; NULL: none */
 	struct config_pool pool;
 	uint32_t retry; /* further upstreams tried */
 	uint32_t request_timeout_ms;
+	char *log_file; /* gets a line of each request; NULL: none */
 };
 
 struct config_key {

@@ -11,20 +11,6 @@ static bool has_dot(const char *name)
 	return strchr(name, '.') != NULL;
 }
 
-static void check_relay(const struct config *c, struct cfg *cfg)
-{
-	const struct config_pool *p = &c->relay.pool;
-
-	if (c->service.mode == CONFIG_SERVICE_RELAY && c->relay.n_upstreams == 0 &&
-	    !cfg_is_bad(cfg, "relay"))
-		cfg_complain(cfg, false, &c->relay.upstreams,
-			     "service.mode is relay, which needs at least one upstream: a licensed "
-			     "KMS host");
-	if (p->min > p->max && !cfg_is_bad(cfg, "relay.pool"))
-		cfg_complain(cfg, false, &p->min, "%u is more than relay.pool.max, which is %u",
-			     p->min, p->max);
-}
-
 static void check_source(const struct addr *list, size_t n, struct cfg *cfg)
 {
 	if (n == 2 && list[0].u.sa.sa_family == list[1].u.sa.sa_family && addr_is_set(&list[0]))
@@ -323,7 +309,7 @@ static void check_published(const struct config *c, struct cfg *cfg)
 
 void config_check(const struct config *c, struct cfg *cfg)
 {
-	check_relay(c, cfg);
+	config_check_relay(c, cfg);
 	check_hosts(c, cfg);
 	check_domains(c, cfg);
 	check_duplicates(c, cfg);

@@ -176,3 +176,18 @@ size_t config_connected_nets(struct cidr *ret, size_t max)
 	freeifaddrs(list);
 	return n;
 }
+
+bool config_machine_has(const struct addr *a)
+{
+	struct ifaddrs *list = NULL;
+	struct addr own;
+	bool found = false;
+
+	if (getifaddrs(&list) != 0)
+		return false;
+	for (const struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next)
+		found = i->ifa_addr != NULL && addr_from_sockaddr(&own, i->ifa_addr) == 0 &&
+			addr_same_host(&own, a);
+	freeifaddrs(list);
+	return found;
+}

@@ -13,6 +13,7 @@ extern const struct cfg_schema config_schema;
 int config_resolve(struct config *c, struct cfg *cfg);
 /** What is wrong between settings. */
 void config_check(const struct config *c, struct cfg *cfg);
+void config_check_relay(const struct config *c, struct cfg *cfg);
 void config_check_discovery(const struct config_discovery *d, struct cfg *cfg);
 
 #define CONFIG_FQDN_MAX 254
@@ -27,5 +28,7 @@ bool config_find_fqdn(const char *hostname, const char *hosts, const char *resol
 bool config_machine_fqdn(char ret[CONFIG_FQDN_MAX]);
 /** Networks of this machine's interfaces at this moment; at most @p max of them. */
 size_t config_connected_nets(struct cidr *ret, size_t max);
+/** Whether @p a is the address of an interface of this machine at this moment. */
+bool config_machine_has(const struct addr *a);
 
 #endif

@@ -137,6 +137,11 @@ static const struct cfg_item relay_items[] = {
 	  LIST(config_relay, upstreams, n_upstreams, CONFIG_UPSTREAM_MAX), .sub = &upstream,
 	  .example = "- { name: winkms2, address: winkms2.corp.example, priority: 10 }",
 	  .doc = "The licensed KMS hosts that answer, in order of preference." },
+	{ "srv", CFG_NAME, FIELD(config_relay, srv), .def_doc = "none",
+	  .example = "_kms._tcp.hosts.corp.example",
+	  .doc = "Name of SRV records of your own that lead to further upstreams, looked up again "
+		 "when their TTL is over. Not the name that clients ask for, _vlmcs._tcp.DOMAIN: "
+		 "that leads here." },
 	{ "pool", CFG_MAP, FIELD(config_relay, pool), .sub = &pool,
 	  .doc = "Connections to the upstreams." },
 	{ "retry", CFG_UINT, FIELD(config_relay, retry), .max = 16, .def = "1",
@@ -144,6 +149,10 @@ static const struct cfg_item relay_items[] = {
 	{ "request_timeout", CFG_DURATION, FIELD(config_relay, request_timeout_ms), .unit = MS,
 	  .min = 10, .max = 600000, .def = "5s",
 	  .doc = "Time an upstream has for its answer, each try." },
+	{ "log_file", CFG_STR, FIELD(config_relay, log_file), PATH_LEN, .def_doc = "none",
+	  .example = "/var/log/kmsbeacon/requests.log",
+	  .doc = "File that gets a line of each relayed request, however many they are; a reload "
+		 "opens it anew, for logrotate." },
 	{ 0 },
 };
 static const struct cfg_schema relay = SCHEMA(config_relay, relay_items);
@@ -193,7 +202,8 @@ static const struct cfg_schema host = {
 static const char *const all_down[] = { "keep", "withdraw", NULL };
 static const struct cfg_item health_items[] = {
 	{ "interval", CFG_DURATION, FIELD(config_health, interval_ms), .unit = MS, .min = 100,
-	  .max = DAY_MS, .def = "10s", .doc = "Time between two probes of a host." },
+	  .max = DAY_MS, .def = "10s",
+	  .doc = "Time between two probes of a host, or of an upstream." },
 	{ "timeout", CFG_DURATION, FIELD(config_health, timeout_ms), .unit = MS, .min = 10,
 	  .max = 60000, .def = "3s", .doc = "Time a probe may take." },
 	{ "rise", CFG_UINT, FIELD(config_health, rise), .min = 1, .max = 100, .def = "2",

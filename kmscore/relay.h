@@ -36,7 +36,7 @@
 #include "net/net.h"
 
 #define RELAY_UPSTREAMS_MAX 64
-#define RELAY_NAME_MAX      64 /* of an upstream's name, with its NUL */
+#define RELAY_NAME_MAX      264 /* of an upstream's name, with its NUL; "target:port" fits */
 #define RELAY_ROUTE_MS      (24u * 3600u * 1000u)
 #define RELAY_ROUTES_MAX    16384 /* beyond it the oldest are forgotten */
 #define RELAY_DETAIL_MAX    160

@@ -276,7 +276,26 @@ static const struct {
 	  "service.mode" },
 	{ NODE "service: { mode: relay }\n",
 	  "k.yaml:1:1: relay.upstreams: service.mode is relay, which needs at least one "
-	  "upstream: a licensed KMS host" },
+	  "upstream, a licensed KMS host; or relay.srv, a name whose SRV records lead to them" },
+	{ NODE "service: { mode: relay, listen: 127.0.0.1:1700 }\n"
+	       "relay: { upstreams: [{ name: w, address: 127.0.0.1, port: 1700 }] }\n",
+	  "k.yaml:3:42: relay.upstreams[0].address: 127.0.0.1 port 1700 is service.listen of this "
+	  "very daemon: requests would go in a circle; name the licensed host itself" },
+	{ NODE "service: { mode: relay }\n" /* on all addresses */
+	       "relay: { upstreams: [{ name: w, address: localhost }] }\n",
+	  "k.yaml:3:42: relay.upstreams[0].address: localhost port 1688 is service.listen of this "
+	  "very daemon: requests would go in a circle; name the licensed host itself" },
+	{ NODE "service: { mode: relay }\n"
+	       "relay: { srv: _vlmcs._tcp.a.example }\n"
+	       "publish: { domains: [a.example] }\n",
+	  "k.yaml:3:15: relay.srv: `local` is published under this name (line 4): requests would "
+	  "go in a circle; give the hosts a name of their own, such as _kms._tcp.hosts.a.example" },
+	{ NODE "service: { mode: relay }\n"
+	       "relay: { upstreams: [{ name: w, address: 192.0.2.1, lab: true }] }\n"
+	       "publish: { domains: [{ domain: l.example, lab: true }, a.example] }\n",
+	  "k.yaml:4:56: publish.domains[1].domain: `local` is published here, and all its "
+	  "upstreams are lab hosts, which no Windows client may be sent to; for a lab domain add "
+	  "`lab: true`, else give a licensed upstream" },
 	{ "relay: { pool: { min: 20, max: 10 } }\n",
 	  "k.yaml:1:23: relay.pool.min: 20 is more than relay.pool.max, which is 10" },
 	/* discovery */
@@ -421,6 +440,23 @@ static void t_warnings(void **state)
 		  "k.yaml:6:11: hosts[1].name: 'office' is published and also the upstream 'w': "
 		  "clients "
 		  "reach it both through the relay and beside it" },
+		{ NODE "service: { mode: relay }\n"
+		       "relay: { upstreams: [{ name: v, address: Kms.x.example },\n"
+		       "  { name: w, address: kms.x.example., port: 9 },\n"
+		       "  { name: x, address: kms.x.example. }] }\n",
+		  "k.yaml:5:23: relay.upstreams[2].address: kms.x.example port 1688 is the "
+		  "upstream 'v' of line 3 already: one host is asked, and counted, as two" },
+		{ NODE "service: { mode: relay }\n"
+		       "relay: { upstreams: [{ name: w, address: kms1.corp.example }] }\n",
+		  "k.yaml:3:42: relay.upstreams[0].address: kms1.corp.example is node.target, the "
+		  "name of this very service; name the licensed host itself" },
+		{ NODE "service: { mode: relay }\n"
+		       "relay: { upstreams: [{ name: v, address: 198.51.100.1 },\n"
+		       "  { name: w, address: 198.51.100.2, lab: true }] }\n"
+		       "publish: { domains: [a.example] }\n",
+		  "k.yaml:4:42: relay.upstreams[1].lab: 'w' is a lab host, and `local` is "
+		  "published in a.example, which is no lab domain: while lab hosts alone are up, "
+		  "`local` counts as up and Windows clients get no answer" },
 		{ "hosts: [{ name: a, target: kms.x.example, port: 1689 }]\n"
 		  "publish: { domains: [a.example] }\n",
 		  "k.yaml:1:49: hosts[0].port: port 1689 is published for 'a'; clients that are "
@@ -445,6 +481,19 @@ static void t_warnings(void **state)
 		assert_string_equal(errs.warnings[0].text, rows[i].want);
 		done();
 	}
+	/* other ports and addresses than our own, hosts that records name, a domain for the lab */
+	good(NODE
+	     "service: { mode: relay, listen: [\"127.0.0.1:1700\", \"127.0.0.2:0\"] }\n"
+	     "relay: { srv: _KMS._tcp.hosts.x.example, log_file: r.log, upstreams: [\n"
+	     "  { name: v, address: 127.0.0.1 }, { name: w, address: 127.0.0.3, port: 1700 },\n"
+	     "  { name: x, address: \"::1\", port: 1700, lab: true }] }\n"
+	     "publish: { domains: [{ domain: l.example, lab: true }] }\n");
+	assert_string_equal(c->relay.srv, "_kms._tcp.hosts.x.example");
+	assert_string_equal(c->relay.log_file, "r.log");
+	done();
+	good(NODE "service: { mode: relay }\nrelay: { srv: _vlmcs._tcp.hosts.x.example }\n"
+		  "publish: { domains: [x.example] }\n");
+	done();
 	/* not published: nothing to warn of */
 	good(NODE RELAY "hosts: [{ name: o, target: kms.corp.example, port: 9 }]\n");
 	done();
