@@ -21,6 +21,7 @@ from kblib.loopback import Loopback  # noqa: E402
 from kblib.nsd import Nsd  # noqa: E402
 from kblib.pdns import Pdns  # noqa: E402
 from kblib.program import Daemon, run_program  # noqa: E402
+from kblib.rpc_host import RpcHost  # noqa: E402
 from kblib.site import Site  # noqa: E402
 from kblib.tap import Tap  # noqa: E402
 
@@ -137,6 +138,19 @@ def kms_host(loopback, started):
 
     def start(behaviour="up", **how):
         host = KmsHost(how.pop("address", None) or loopback.address(), behaviour, **how)
+        started.append(host)
+        return host
+
+    return start
+
+
+@pytest.fixture
+def rpc_host(loopback, started):
+    """rpc_host("win1", mpx=True, ...) starts a scripted RPC server; process=True: as a process of its own."""
+
+    def start(name, process=False, **how):
+        address = how.pop("address", None) or loopback.address()
+        host = (RpcHost.process if process else RpcHost)(address, name, **how)
         started.append(host)
         return host
 

@@ -10,5 +10,8 @@
     fakedns.py    a name server by script, for answers that no real one gives
     tap.py        a DNS relay that records every message and may tamper with it
     site.py       a zone that is published to: named with what `kmsbeacon policy` prints, relay, secondary
+    rpc_pdu.py    DCE/RPC PDUs and the stubs of the KMS operation, both octet orders
+    rpc_host.py   a KMS host by script, with every misbehaviour
+    kms_caller.py KMS clients, one or many at once
     program.py    kmsbeacon, as a command and as a daemon
 """

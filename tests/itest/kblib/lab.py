@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from .rpc_pdu import request_stub, response_body  # noqa: F401  (for those who speak to a lab host)
+
 KMS = ("51c82175-844e-4750-b0d8-ec255555bc06", "1.0")
 NDR32 = ("8a885d04-1ceb-11c9-9fe8-08002b104860", "2.0")
 NDR64 = ("71710533-beba-4937-8319-b5dbef9ccc36", "1.0")
@@ -34,23 +36,6 @@ def start_lab(daemon, folder, listen, extra="", service="", name="lab", key_file
     d.folder = folder
     d.key = LabKey(key_file or folder / "state" / "lab.key")
     return d
-
-
-def request_stub(body):
-    """The arguments of the one operation, NDR32."""
-    return struct.pack("<II", len(body), len(body)) + body
-
-
-def response_body(stub):
-    """(HRESULT, body) of its results."""
-    size, pointer = struct.unpack_from("<II", stub)
-    if not pointer:
-        assert (size, len(stub)) == (0, 12), stub.hex()
-        return struct.unpack_from("<I", stub, 8)[0], b""
-    assert struct.unpack_from("<I", stub, 8)[0] == size
-    end = (12 + size + 3) & ~3
-    assert len(stub) == end + 4
-    return struct.unpack_from("<I", stub, end)[0], stub[12 : 12 + size]
 
 
 class LabKey:
