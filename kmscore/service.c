@@ -17,8 +17,10 @@
 /** One connection. */
 struct session {
 	struct kms_assoc a;
-	uint32_t half_call; /* the request that the deadline is for; 0: none */
-	bool half_pdu;      /* the deadline is for a PDU whose end is missing */
+	struct conn *c;
+	struct session *prev, *next; /* all of the service */
+	uint32_t half_call;          /* the request that the deadline is for; 0: none */
+	bool half_pdu;               /* the deadline is for a PDU whose end is missing */
 };
 
 struct kms_service {
@@ -31,11 +33,17 @@ struct kms_service {
 	uint64_t bad_calls; /* requests that were answered with a fault */
 	uint64_t refused;
 	bool stopped;
+	bool draining;
+	struct session *sessions;
 	struct lab_host lab;
 	uv_timer_t held_timer; /* requests wait for their line: lab_host_tell_held() */
 	struct buf out;        /* answers of the connection that is being served */
 	struct log_ctx log;
 	struct log_limit limit;
+	uv_timer_t drain_timer;
+	void (*drained)(void *ctx); /* until it has run */
+	void *drained_ctx;
+	unsigned open_handles;
 	void (*done)(void *ctx);
 	void *done_ctx;
 };
@@ -107,6 +115,14 @@ static void end_association(struct kms_service *s, struct conn *c, const struct 
 	log_warning(&s->log, "rpc.ended", "client=%s text=%s", who, text);
 }
 
+/** How long a client may be quiet. */
+static uint32_t quiet_ms(const struct kms_service *s)
+{
+	if (s->draining && s->limits.idle_ms > KMS_DRAIN_QUIET_MS)
+		return KMS_DRAIN_QUIET_MS;
+	return s->limits.idle_ms;
+}
+
 /**
  * What is half sent has to be complete by a time that further bytes, or further fragments, do not
  * move; so has the bind. Only between requests the idle time runs. @p moved: PDUs were completed.
@@ -124,7 +140,7 @@ static void set_deadline(const struct kms_service *s, struct session *e, struct 
 	if (half_call != 0 || half_pdu)
 		conn_set_deadline(c, s->limits.request_ms);
 	else
-		conn_set_deadline(c, s->limits.idle_ms);
+		conn_set_deadline(c, quiet_ms(s));
 }
 
 static size_t on_data(struct conn *c, void *ctx, const uint8_t *data, size_t len)
@@ -174,9 +190,22 @@ static void on_conn_open(struct conn *c, void *ctx)
 	}
 	if (++s->next_group == 0)
 		s->next_group = 1;
+	e->c = c;
+	e->next = s->sessions;
+	if (e->next != NULL)
+		e->next->prev = e;
+	s->sessions = e;
 	kms_assoc_init(&e->a, s->next_group, addr_port(listener_addr(s->listener, 0)));
 	/* A deadline of our own: a client that drips bytes does not hold a connection by that. */
 	conn_set_deadline(c, s->limits.request_ms);
+}
+
+static void on_drain_timer(uv_timer_t *t);
+
+static void end_drain_soon(struct kms_service *s, uint32_t ms)
+{
+	if (s->drained != NULL)
+		(void)uv_timer_start(&s->drain_timer, on_drain_timer, ms, 0);
 }
 
 static void on_conn_closed(struct conn *c, void *ctx, int err)
@@ -189,9 +218,15 @@ static void on_conn_closed(struct conn *c, void *ctx, int err)
 		addr_format(conn_peer(c), who);
 		log_debug(&s->log, "conn.closed", "client=%s why=%s", who, err_name(err));
 	}
-	if (e != NULL)
-		kms_assoc_done(&e->a);
+	if (e == NULL)
+		return;
+	*(e->prev != NULL ? &e->prev->next : &s->sessions) = e->next;
+	if (e->next != NULL)
+		e->next->prev = e->prev;
+	kms_assoc_done(&e->a);
 	free(e);
+	if (s->draining && s->sessions == NULL)
+		end_drain_soon(s, 0);
 }
 
 static void on_refused(void *ctx, const struct addr *peer, int why)
@@ -208,6 +243,11 @@ static void on_refused(void *ctx, const struct addr *peer, int why)
 	case -EACCES:
 		text = "closed unread: the address is not in service.allow; add its network there "
 		       "if KMS clients are in it";
+		break;
+	case -ESHUTDOWN:
+		text = "closed unread: this host is drained, but its socket is held open by "
+		       "systemd, "
+		       "so clients still come; stop the socket unit, or kmsbeacon resume";
 		break;
 	case ERR_LIMIT:
 		text = "closed unread: limits.connections or limits.per_address is reached; raise "
@@ -280,6 +320,7 @@ static int start_listener(struct kms_service *s, const struct kms_service_params
 	struct listener_params lp = {
 		.listen = p->listen,
 		.n_listen = p->n_listen,
+		.sockets = p->sockets,
 		.allow = s->allow,
 		.n_allow = p->n_allow,
 		.max_conns = s->limits.conns,
@@ -363,6 +404,9 @@ int kms_service_new(struct net *net, const struct kms_service_params *p, struct 
 	(void)uv_timer_init(net->loop, &s->held_timer);
 	s->held_timer.data = s;
 	uv_unref((uv_handle_t *)&s->held_timer);
+	(void)uv_timer_init(net->loop, &s->drain_timer);
+	s->drain_timer.data = s;
+	s->open_handles = 2;
 	*ret = s;
 	return 0;
 }
@@ -373,12 +417,48 @@ void kms_service_stop(struct kms_service *s)
 	listener_stop(s->listener);
 }
 
+static void tell_drained(struct kms_service *s)
+{
+	void (*drained)(void *) = s->drained;
+
+	s->drained = NULL;
+	if (drained != NULL)
+		drained(s->drained_ctx);
+}
+
+static void on_drain_timer(uv_timer_t *t)
+{
+	tell_drained(t->data);
+}
+
+/** Nothing of @p e is under way. */
+static bool is_quiet(const struct session *e)
+{
+	return !e->half_pdu && e->half_call == 0;
+}
+
+void kms_service_drain(struct kms_service *s, uint32_t ms, void (*done)(void *ctx), void *ctx)
+{
+	s->stopped = true;
+	s->draining = true;
+	s->drained = done;
+	s->drained_ctx = ctx;
+	listener_release(s->listener);
+	for (struct session *e = s->sessions; e != NULL; e = e->next)
+		if (is_quiet(e))
+			conn_set_deadline(e->c, quiet_ms(s));
+	end_drain_soon(s, s->sessions != NULL ? ms : 0);
+}
+
 static void on_timer_closed(uv_handle_t *h)
 {
 	struct kms_service *s = h->data;
 	void (*done)(void *) = s->done;
 	void *done_ctx = s->done_ctx;
 
+	if (--s->open_handles > 0)
+		return;
+	tell_drained(s);
 	service_destroy(s);
 	done(done_ctx);
 }
@@ -389,6 +469,7 @@ static void on_listener_closed(void *ctx)
 
 	lab_host_tell_held(&s->lab);
 	uv_close((uv_handle_t *)&s->held_timer, on_timer_closed);
+	uv_close((uv_handle_t *)&s->drain_timer, on_timer_closed);
 }
 
 void kms_service_free(struct kms_service *s, void (*done)(void *ctx), void *ctx)
@@ -431,6 +512,32 @@ void kms_service_set_lab(struct kms_service *s, const struct lab_rules *rules)
 	struct lab_rules full = lab_defaults(rules);
 
 	lab_host_set_rules(&s->lab, &full);
+}
+
+void kms_service_set_relay(struct kms_service *s, const struct relay_rules *rules)
+{
+	(void)s;
+	(void)rules;
+}
+
+int kms_service_set_upstreams(struct kms_service *s, const struct relay_upstream *list, size_t n)
+{
+	(void)s;
+	(void)list;
+	(void)n;
+	return ERR_USAGE;
+}
+
+void kms_service_set_request_log(struct kms_service *s, const char *path)
+{
+	(void)s;
+	(void)path;
+}
+
+const struct relay *kms_service_relay(const struct kms_service *s)
+{
+	(void)s;
+	return NULL;
 }
 
 size_t kms_service_duplicates(const struct kms_service *s, struct kms_duplicate *ret, size_t max)

@@ -100,7 +100,9 @@ static void admit(struct listener *l, int fd, const struct sockaddr *sa)
 		close(fd);
 		return;
 	}
-	if (!is_allowed(l, &peer))
+	if (l->stopped)
+		why = -ESHUTDOWN;
+	else if (!is_allowed(l, &peer))
 		why = -EACCES;
 	else if (l->n_conns >= l->p.max_conns)
 		why = ERR_LIMIT;
@@ -119,7 +121,8 @@ static void pause_accepting(struct listener *l)
 	if (listener_deadline(l, &l->pause, LISTENER_PAUSE_MS) != ERR_OK)
 		return;
 	for (size_t i = 0; i < l->n_sockets; i++)
-		uv_poll_stop(&l->sockets[i].poll);
+		if (l->sockets[i].fd >= 0)
+			uv_poll_stop(&l->sockets[i].poll);
 }
 
 /** No descriptor for what waits: close it with the spare one, so that clients know at once. */
@@ -165,17 +168,12 @@ static bool is_of_one_connection(int e)
 	}
 }
 
-static void on_connections(uv_poll_t *poll, int status, int events)
+static void accept_waiting(struct listen_socket *s, int max)
 {
-	struct listen_socket *s = poll->data;
 	struct listener *l = s->l;
 
-	(void)events;
-	if (status < 0) {
-		pause_accepting(l);
-		return;
-	}
-	for (int i = 0; i < ACCEPT_BATCH && !l->stopped && l->pause.pos == 0; i++) {
+	/* Each callback may stop or free the listener: then the socket is closed. */
+	for (int i = 0; i < max && s->fd >= 0 && l->pause.pos == 0; i++) {
 		struct sockaddr_storage ss;
 		socklen_t len = sizeof(ss);
 		int fd = accept4(s->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -189,10 +187,24 @@ static void on_connections(uv_poll_t *poll, int status, int events)
 	}
 }
 
+static void on_connections(uv_poll_t *poll, int status, int events)
+{
+	struct listen_socket *s = poll->data;
+	struct listener *l = s->l;
+
+	(void)events;
+	if (status < 0) {
+		pause_accepting(l);
+		return;
+	}
+	accept_waiting(s, ACCEPT_BATCH);
+}
+
 static void poll_all(struct listener *l)
 {
-	for (size_t i = 0; i < l->n_sockets && !l->stopped; i++)
-		uv_poll_start(&l->sockets[i].poll, UV_READABLE, on_connections);
+	for (size_t i = 0; i < l->n_sockets; i++)
+		if (l->sockets[i].fd >= 0)
+			uv_poll_start(&l->sockets[i].poll, UV_READABLE, on_connections);
 }
 
 /* Life */
@@ -253,14 +265,52 @@ static int open_socket(struct listen_socket *s)
 	return addr_from_sockaddr(&s->addr, (struct sockaddr *)&ss) == ERR_OK ? 0 : EINVAL;
 }
 
-static int open_all(struct listener *l, struct err_info *info)
+/** A socket that is bound and listens already. @return 0 or an errno. */
+static int adopt_socket(struct listen_socket *s, int given)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss), int_len = sizeof(int);
+	const int on = 1;
+	int listens = 0, flags;
+
+	s->handed_in = true;
+	s->fd = fcntl(given, F_DUPFD_CLOEXEC, 3);
+	if (s->fd < 0)
+		return errno;
+	if (getsockopt(s->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &int_len) < 0)
+		return errno;
+	if (!listens)
+		return EINVAL;
+	flags = fcntl(s->fd, F_GETFL);
+	if (flags < 0 || fcntl(s->fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+	    setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
+	    getsockname(s->fd, (struct sockaddr *)&ss, &len) < 0)
+		return errno;
+	return addr_from_sockaddr(&s->addr, (struct sockaddr *)&ss) == ERR_OK ? 0 : EINVAL;
+}
+
+static int adoption_failed(const struct addr *a, int e, struct err_info *info)
+{
+	char text[ADDR_TEXT_MAX];
+
+	addr_format(a, text);
+	return err_set(info, -e,
+		       "the socket handed in for %s is no TCP socket that listens (%s); look at "
+		       "ListenStream= of the socket unit",
+		       text, err_text(-e));
+}
+
+static int open_all(struct listener *l, const int *given, struct err_info *info)
 {
 	for (size_t i = 0; i < l->n_sockets; i++) {
 		struct addr wanted = l->sockets[i].addr;
-		int e = open_socket(&l->sockets[i]);
+		bool adopt = given != NULL && given[i] >= 0;
+		int e = adopt ? adopt_socket(&l->sockets[i], given[i])
+			      : open_socket(&l->sockets[i]);
 
 		if (e != 0)
-			return bind_failed(&wanted, e, info);
+			return adopt ? adoption_failed(&wanted, e, info)
+				     : bind_failed(&wanted, e, info);
 	}
 	for (size_t i = 0; i < l->n_sockets; i++) {
 		struct listen_socket *s = &l->sockets[i];
@@ -292,6 +342,7 @@ int listener_new(struct net *net, const struct listener_params *p, struct listen
 	l->net = net;
 	l->p = *p;
 	l->p.listen = NULL;
+	l->p.sockets = NULL;
 	l->n_sockets = p->n_listen;
 	for (size_t i = 0; i < p->n_listen; i++)
 		l->sockets[i] = (struct listen_socket){ .l = l, .addr = p->listen[i], .fd = -1 };
@@ -303,7 +354,7 @@ int listener_new(struct net *net, const struct listener_params *p, struct listen
 	if (err != ERR_OK)
 		(void)err_set(info, err, "%s", err_text(err));
 	else
-		err = open_all(l, info);
+		err = open_all(l, p->sockets, info);
 	if (err != ERR_OK) {
 		listener_free(l, NULL, NULL); /* handles close in the loop */
 		return err;
@@ -321,21 +372,35 @@ static void on_handle_closed(uv_handle_t *h)
 	listener_handle_closed(l);
 }
 
+static void close_socket(struct listen_socket *s)
+{
+	if (s->fd < 0)
+		return;
+	if (s->poll.data != NULL)
+		uv_close((uv_handle_t *)&s->poll, on_handle_closed);
+	close(s->fd);
+	s->fd = -1;
+}
+
 void listener_stop(struct listener *l)
 {
 	if (l->stopped)
 		return;
 	l->stopped = true;
-	deadlines_remove(&l->deadlines, &l->pause);
-	for (size_t i = 0; i < l->n_sockets; i++) {
-		struct listen_socket *s = &l->sockets[i];
+	for (size_t i = 0; i < l->n_sockets; i++)
+		if (!l->sockets[i].handed_in)
+			close_socket(&l->sockets[i]);
+}
 
-		if (s->poll.data != NULL)
-			uv_close((uv_handle_t *)&s->poll, on_handle_closed);
-		if (s->fd >= 0)
-			close(s->fd);
-		s->fd = -1;
+void listener_release(struct listener *l)
+{
+	for (size_t i = 0; i < l->n_sockets; i++) {
+		if (!l->stopped)
+			accept_waiting(&l->sockets[i], BACKLOG);
+		close_socket(&l->sockets[i]);
 	}
+	l->stopped = true;
+	deadlines_remove(&l->deadlines, &l->pause);
 }
 
 void listener_free(struct listener *l, void (*done)(void *ctx), void *ctx)
@@ -345,7 +410,10 @@ void listener_free(struct listener *l, void (*done)(void *ctx), void *ctx)
 	l->freeing = true;
 	l->done = done;
 	l->done_ctx = ctx;
-	listener_stop(l);
+	l->stopped = true;
+	deadlines_remove(&l->deadlines, &l->pause);
+	for (size_t i = 0; i < l->n_sockets; i++)
+		close_socket(&l->sockets[i]);
 	while ((e = deadlines_take(&l->deadlines)) != NULL)
 		conn_end((struct conn *)((char *)e - offsetof(struct conn, deadline)), ERR_OK);
 	uv_close((uv_handle_t *)&l->timer, on_handle_closed);

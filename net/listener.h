@@ -46,14 +46,18 @@ struct conn_ops {
 	 * ERR_CLOSED by the peer, TIMEOUT, LIMIT, or what the kernel said. */
 	void (*closed)(struct conn *c, void *ctx, int err);
 	/** A connection that was refused: @p why is ERR_LIMIT (max_conns, max_per_address), -EACCES
-	 * (not in `allow`), or what the machine lacked (-EMFILE, ERR_NOMEM ...). For the log; may
-	 * be NULL. Must not end the listener. */
+	 * (not in `allow`), -ESHUTDOWN (listener_stop), or what the machine lacked (-EMFILE,
+	 * ERR_NOMEM ...). For the log; may be NULL. Must not end the listener. */
 	void (*refused)(void *ctx, const struct addr *peer, int why);
 };
 
 struct listener_params {
 	const struct addr *listen; /* copied; [::] means IPv6 only */
 	size_t n_listen;
+	/** NULL, or for each of `listen` a TCP socket that is bound and listens already (systemd
+	 * hands them in), or -1: opened here. It is duplicated: the caller keeps its own, and with
+	 * it the queue of clients that nobody has accepted. */
+	const int *sockets;
 	const struct cidr *allow; /* empty: everyone. Borrowed for the listener's life, replaced by
 				     set_rules */
 	size_t n_allow;
@@ -72,8 +76,16 @@ int listener_new(struct net *net, const struct listener_params *p, struct listen
 		 struct err_info *info);
 /** Local address @p i as bound: a port 0 was replaced by the kernel's choice. */
 const struct addr *listener_addr(const struct listener *l, size_t i);
-/** Accept nothing more; what is open goes on. Idempotent. */
+/**
+ * Clients are to go elsewhere; what is open goes on. Idempotent. Our own sockets are closed, so
+ * clients are refused by the kernel. A socket that was handed in listens on in its other owner, and
+ * nobody but that one can end it; clients that come there are accepted and closed at once, unread,
+ * as long as the listener lives.
+ */
 void listener_stop(struct listener *l);
+/** The end: clients that wait already are taken, nothing more is accepted. Who comes to a socket
+ * that was handed in waits for whoever takes it next. Idempotent, and after listener_stop() too. */
+void listener_release(struct listener *l);
 size_t listener_addr_count(const struct listener *l);
 /** Close everything, dropping what is unsent; @p done (may be NULL) runs once, from the loop, when
  * all closed() have run and l is freed. */

@@ -13,6 +13,7 @@ struct listen_socket {
 	struct listener *l;
 	struct addr addr; /* as bound */
 	int fd;           /* -1: closed */
+	bool handed_in;   /* somebody else has it, too */
 	uv_poll_t poll;   /* poll.data NULL: not initialised */
 };
 

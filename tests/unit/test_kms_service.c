@@ -29,7 +29,7 @@ struct fixture {
 	struct kms_service *s;
 	unsigned lines, events;
 	char line[1024];
-	bool freed;
+	bool freed, drained;
 	/* a raw connection */
 	struct tcp_stream raw;
 	struct bytes got;
@@ -618,6 +618,71 @@ static void t_start_failures(void **state)
 	teardown(&f);
 }
 
+static void on_drained(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	assert_false(f->drained);
+	f->drained = true;
+}
+
+/* Who is quiet goes after a moment, who has half sent a request may send the rest. */
+static void t_drain_waits_for_requests(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3);
+	struct bytes rq = vec("0500000310000000 2400 0000 03000000 00000000 0000 0000 "
+			      "04000000 04000000 00000600");
+	struct fixture f;
+
+	(void)state;
+	setup_files(&f);
+	f.p.limits.idle_ms = 30000;
+	assert_int_equal(kms_service_new(&f.t.net, &f.p, &f.s, &(struct err_info){ "" }), 0);
+	f.listen = *kms_service_addr(f.s, 0);
+	raw_connect(&f);
+	raw_send(&f, bind.b, bind.len, 108);
+	tcp_stream_write(&f.raw, rq.b, 20);
+	test_net_step(&f.t);
+	test_net_step(&f.t);
+	kms_service_drain(f.s, 60000, on_drained, &f);
+	assert_false(f.drained);
+	assert_false(status(&f).listening);
+	raw_send(&f, rq.b + 20, rq.len - 20, 36);
+	assert_false(f.drained);
+	test_net_run_until(&f.t, &f.drained); /* quiet now, so closed, long before 30 s */
+	test_net_run_until(&f.t, &f.raw_done);
+	assert_int_equal(f.raw_err, ERR_CLOSED);
+	teardown(&f);
+}
+
+/* What never ends is no reason to wait: the time is. And nobody at all is none. */
+static void t_drain_ends_in_time(void **state)
+{
+	struct bytes bind = vec(VEC_BIND3);
+	struct fixture f;
+
+	(void)state;
+	for (int connected = 0; connected < 2; connected++) {
+		setup(&f);
+		if (connected) {
+			raw_connect(&f);
+			tcp_stream_write(&f.raw, bind.b, 50);
+			while (status(&f).connections == 0)
+				test_net_step(&f.t);
+			test_net_step(&f.t);
+		}
+		kms_service_drain(f.s, connected ? 20 : 60000, on_drained, &f);
+		assert_false(f.drained);
+		test_net_run_until(&f.t, &f.drained);
+		assert_int_equal(status(&f).connections, connected);
+		teardown(&f);
+	}
+	setup(&f); /* the end comes first */
+	kms_service_drain(f.s, 60000, on_drained, &f);
+	teardown(&f);
+	assert_true(f.drained);
+}
+
 /* Clients in every stage when the service goes. */
 static void t_free_while_clients_are_connected(void **state)
 {
@@ -652,6 +717,8 @@ int main(void)
 		cmocka_unit_test(t_stop_keeps_what_is_open),
 		cmocka_unit_test(t_many_requests_on_one_association),
 		cmocka_unit_test(t_start_failures),
+		cmocka_unit_test(t_drain_waits_for_requests),
+		cmocka_unit_test(t_drain_ends_in_time),
 		cmocka_unit_test(t_free_while_clients_are_connected),
 	};
 

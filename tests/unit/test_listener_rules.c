@@ -214,6 +214,137 @@ static void t_stop_lets_open_ones_go_on(void **state)
 	lfx_finish(&f);
 }
 
+/* Sockets that are handed in */
+
+/** What systemd does: bound, listening, ours to keep. */
+static int made_elsewhere(struct addr *ret)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct addr a = test_addr("127.0.0.1:0");
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, &a.u.sa, addr_len(&a)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
+	assert_int_equal(addr_from_sockaddr(ret, (struct sockaddr *)&ss), 0);
+	return fd;
+}
+
+static void t_handed_in_socket_is_served(void **state)
+{
+	struct lfx f;
+	int sockets[2], fd, waits;
+
+	(void)state;
+	lfx_init(&f);
+	sockets[0] = made_elsewhere(&f.listen[2]);
+	sockets[1] = -1; /* and one that is opened here */
+	f.listen[1] = test_addr("127.0.0.1:0");
+	f.p.n_listen = 2;
+	f.p.sockets = sockets;
+	waits = lfx_try_client(&f.listen[2], NULL); /* before we were there */
+	assert_true(waits >= 0);
+	lfx_open_listener(&f);
+	assert_true(addr_equal(listener_addr(f.l, 0), &f.listen[2]));
+	lfx_send_all(waits, "\1a", 2);
+	lfx_expect(&f, waits, "\1a", 2);
+	fd = lfx_try_client(listener_addr(f.l, 1), NULL);
+	assert_true(fd >= 0);
+	lfx_send_all(fd, "\1b", 2);
+	lfx_expect(&f, fd, "\1b", 2);
+	close(fd);
+
+	/* stopped: the kernel goes on taking clients, and we send them away */
+	listener_stop(f.l);
+	listener_stop(f.l);
+	assert_int_equal(lfx_try_client(listener_addr(f.l, 1), NULL), -1);
+	fd = lfx_try_client(&f.listen[2], NULL);
+	assert_true(fd >= 0);
+	assert_int_equal(lfx_drain(&f, fd), 0);
+	close(fd);
+	assert_int_equal(f.refused, 1);
+	assert_int_equal(f.why, -ESHUTDOWN);
+	lfx_send_all(waits, "\1c", 2); /* who is there goes on */
+	lfx_expect(&f, waits, "\1c", 2);
+	close(waits);
+	close(sockets[0]);
+	lfx_finish(&f);
+}
+
+/* A restart loses nobody: who has come is taken, who comes then waits for the next one. */
+static void t_release_leaves_nobody_behind(void **state)
+{
+	struct lfx f;
+	int socket, first, later;
+	struct listener *old;
+
+	(void)state;
+	lfx_init(&f);
+	socket = made_elsewhere(&f.listen[0]);
+	f.p.sockets = &socket;
+	lfx_open_listener(&f);
+	first = lfx_client(&f, NULL);
+	old = f.l;
+	listener_release(old);
+	listener_release(old);
+	assert_int_equal(f.opened, 1);
+	later = lfx_client(&f, NULL);
+	for (int i = 0; i < 3; i++)
+		test_net_step(&f.t);
+	assert_int_equal(f.opened, 1);
+	assert_int_equal(f.refused, 0);
+	lfx_open_listener(&f);
+	lfx_send_all(later, "\1b", 2);
+	lfx_expect(&f, later, "\1b", 2);
+	lfx_send_all(first, "\1a", 2);
+	lfx_expect(&f, first, "\1a", 2);
+	close(first);
+	close(later);
+	lfx_until(&f, &f.closed, 2);
+	listener_free(old, NULL, NULL);
+	close(socket);
+	lfx_finish(&f);
+}
+
+static void t_own_sockets_are_released_too(void **state)
+{
+	struct lfx f;
+	int fd;
+
+	(void)state;
+	lfx_init(&f);
+	lfx_open_listener(&f);
+	fd = lfx_client(&f, NULL); /* not accepted yet: a closed queue would reset it */
+	listener_release(f.l);
+	assert_int_equal(lfx_try_client(listener_addr(f.l, 0), NULL), -1);
+	lfx_send_all(fd, "\1a", 2);
+	lfx_expect(&f, fd, "\1a", 2);
+	close(fd);
+	lfx_finish(&f);
+}
+
+static void t_what_is_handed_in_may_be_wrong(void **state)
+{
+	int bound = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int sockets[3] = { bound, open("/dev/null", O_RDONLY | O_CLOEXEC), 9999 };
+	struct err_info info;
+	struct lfx f;
+
+	(void)state;
+	lfx_init(&f);
+	for (int i = 0; i < 3; i++) {
+		f.p.sockets = &sockets[i];
+		assert_int_not_equal(listener_new(&f.t.net, &f.p, &f.l, &info), 0);
+		assert_non_null(strstr(info.text, "handed in"));
+	}
+	assert_int_equal(fcntl(bound, F_GETFD), FD_CLOEXEC); /* still the caller's */
+	close(bound);
+	close(sockets[1]);
+	test_net_done(&f.t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +354,10 @@ int main(void)
 		cmocka_unit_test(t_bind_failures_have_sentences),
 		cmocka_unit_test(t_both_families_on_one_port),
 		cmocka_unit_test(t_stop_lets_open_ones_go_on),
+		cmocka_unit_test(t_handed_in_socket_is_served),
+		cmocka_unit_test(t_release_leaves_nobody_behind),
+		cmocka_unit_test(t_own_sockets_are_released_too),
+		cmocka_unit_test(t_what_is_handed_in_may_be_wrong),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
