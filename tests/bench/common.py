@@ -1,4 +1,4 @@
-"""What the parts of the bench share: how a run is measured, the relay, the rows of the table."""
+"""What the parts of the bench share: how a run is measured, the delay, the rows of the table."""
 
 import json
 import os
@@ -21,16 +21,16 @@ RUN_TIMEOUT_S = 300
 QUIET = "logging { category default { null; }; category general { default_stderr; }; };\n"
 
 
-class Relay:
-    """relay.c in front of the server, at the server's address and another port."""
+class Delay:
+    """delay.c in front of the server, at the server's address and another port."""
 
     def __init__(self, address, port, named, rtt_ms):
         self.port = port
         self._p = subprocess.Popen(
-            [os.path.join(BUILD, "bench", "relay"), address, str(port), named.address, str(named.port), str(int(rtt_ms * 500))],
+            [os.path.join(BUILD, "bench", "delay"), address, str(port), named.address, str(named.port), str(int(rtt_ms * 500))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
         )
-        assert self._p.stdout.readline() == "ready\n", "the relay does not start"
+        assert self._p.stdout.readline() == "ready\n", "the delay does not start"
 
     def counts(self):
         """What came since the last call."""

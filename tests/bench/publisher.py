@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from common import PROGRAM, QUIET, RTT_MS, RUN_TIMEOUT_S, RUNS, Relay, fact, measure, spread, write
+from common import PROGRAM, QUIET, RTT_MS, RUN_TIMEOUT_S, RUNS, Delay, fact, measure, spread, write
 
 from kblib.bind import Key, Named, Zone, zone_text
 from kblib.loopback import Loopback, free_port
@@ -113,20 +113,20 @@ class Bench:
         self.expect(ZONES, "kmsbeacon publish")
         return m
 
-    def compare(self, port, relay=None):
+    def compare(self, port, delay=None):
         """Median seconds of both, memory, and what left for the server in one run of each."""
         peer, ours, sent = [], [], {}
         for n in range(RUNS):
             for who, runs, run in (("nsupdate", peer, self.run_nsupdate), ("kmsbeacon", ours, lambda p: self.run_kmsbeacon(p, n))):
-                if relay:
-                    relay.counts()
+                if delay:
+                    delay.counts()
                 runs.append(run(port))
-                if relay:
-                    sent[who] = relay.counts()
+                if delay:
+                    sent[who] = delay.counts()
                 print(f"  {who:9} {n + 1}/{RUNS}: {runs[-1]['wall_s']:7.3f} s", file=sys.stderr, flush=True)
         return peer, ours, sent
 
-    def steady(self, port, relay):
+    def steady(self, port, delay):
         """What a daemon asks in one refresh in which nothing is to be done, and its peak memory."""
         config = self.config("state.daemon", port, extra=", refresh: 3s")
         env = dict(os.environ, KMSBEACON_DNS_PORT=str(port))
@@ -143,10 +143,10 @@ class Bench:
 
         try:
             wait_until("the first cycle of the daemon", lambda: checked_since("0"), 60, 0.2)
-            relay.counts()
+            delay.counts()
             mark = stamp()
             wait_until("a refresh", lambda: checked_since(mark), 60, 0.2)
-            counts = relay.counts()
+            counts = delay.counts()
             with open(f"/proc/{daemon.pid}/status", encoding="ascii") as f:
                 rss_kb = int(re.search(r"VmHWM:\s+(\d+) kB", f.read()).group(1))
         finally:
@@ -176,14 +176,14 @@ def asked(counts):
 def run(folder, rows):
     """Add the rows of this part to the table."""
     bench = Bench(folder)
-    relay = None
+    delay = None
     try:
         print("bare loopback", file=sys.stderr)
         peer, ours, _ = bench.compare(bench.named.port)
         speed(rows, "loopback", peer, ours, 2)
-        relay = Relay(bench.address, free_port(bench.address), bench.named, RTT_MS)
+        delay = Delay(bench.address, free_port(bench.address), bench.named, RTT_MS)
         print(f"{RTT_MS:g} ms of round-trip delay", file=sys.stderr)
-        peer, far, sent = bench.compare(relay.port, relay)
+        peer, far, sent = bench.compare(delay.port, delay)
         speed(rows, f"{RTT_MS:g} ms", peer, far, 12)
         for who in ("nsupdate", "kmsbeacon"):
             s = sent[who]
@@ -192,14 +192,14 @@ def run(folder, rows):
         fact(rows, "updates over named's update-quota", str(quota), "0", quota == 0)
         mb = max(m["rss_kb"] for m in [*ours, *far]) / 1024
         fact(rows, f"peak memory, publish, {ZONES} domains", f"{mb:.1f} MB", "<= 40 MB", mb <= 40)
-        counts, rss_kb = bench.steady(relay.port, relay)
+        counts, rss_kb = bench.steady(delay.port, delay)
         steady = counts["updates"] == 0 and counts["types"].get(SRV) == ZONES and counts["queries"] == ZONES
         fact(rows, "a refresh with nothing to do: UPDATE", str(counts["updates"]), "0", counts["updates"] == 0)
         fact(rows, "a refresh with nothing to do: queries", asked(counts), f"{ZONES} SRV", steady)
         mb = rss_kb / 1024
         fact(rows, f"peak memory, daemon, {ZONES} domains", f"{mb:.1f} MB", "<= 40 MB", mb <= 40)
     finally:
-        if relay:
-            relay.stop()
+        if delay:
+            delay.stop()
         bench.stop()
     return f"publisher: {ZONES} zones"

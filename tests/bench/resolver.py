@@ -5,7 +5,7 @@
 Three questions belong to a domain: SRV of _vlmcs._tcp.DOMAIN, A and AAAA of the host it names, another
 one for each domain, so that no table of ours answers twice. All three programs put the same ones.
 kmsbeacon runs `verify --lookup-only`, which also judges each domain and writes it as JSON. A lookup is
-counted where named counts the request (at 10 ms, where the relay does): what we would ask twice is
+counted where named counts the request (at 10 ms, where the delay does): what we would ask twice is
 seen. Every run must find every record and every address; one that is missing ends the bench.
 
 The second part is the whole audit of as many domains, which share two hosts, for figures without a
@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 
-from common import PROGRAM, QUIET, RTT_MS, RUN_TIMEOUT_S, RUNS, Relay, fact, measure, spread, write
+from common import PROGRAM, QUIET, RTT_MS, RUN_TIMEOUT_S, RUNS, Delay, fact, measure, spread, write
 
 from kblib.bind import Named, Zone, zone_text
 from kblib.kms_host import KmsHost
@@ -159,20 +159,20 @@ def beside_dnsperf(bench, rows):
 
 
 def beside_dig(bench, rows):
-    relay = Relay(bench.address, free_port(bench.address), bench.named, RTT_MS)
+    delay = Delay(bench.address, free_port(bench.address), bench.named, RTT_MS)
     try:
         print(f"{RTT_MS:g} ms of round-trip delay", file=sys.stderr)
         peer, ours = [], []
         for n in range(RUNS):
-            peer.append(bench.dig(relay.port))
+            peer.append(bench.dig(delay.port))
             say("dig -f", n, peer[-1])
-            relay.counts()
-            m = bench.look_up(DOMAINS, relay.port)
-            m["rate"] = relay.counts()["queries"] / m["wall_s"]
+            delay.counts()
+            m = bench.look_up(DOMAINS, delay.port)
+            m["rate"] = delay.counts()["queries"] / m["wall_s"]
             ours.append(m)
             say("kmsbeacon", n, m)
     finally:
-        relay.stop()
+        delay.stop()
     times = median(ours) / median(peer)
     fact(rows, f"{RTT_MS:g} ms: dig -f, {DIG_DOMAINS} domains", rate(peer, ""), "", None)
     fact(rows, f"{RTT_MS:g} ms: kmsbeacon, {DOMAINS} domains", rate(ours, ""), "", None)

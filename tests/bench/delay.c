@@ -1,7 +1,7 @@
 /*
- * A DNS relay that holds every message back for a while, each way, and counts the questions.
+ * A DNS forwarder that holds every message back for a while, each way, and counts the questions.
  *
- *     relay ADDRESS PORT SERVER-ADDRESS SERVER-PORT ONE-WAY-MICROSECONDS
+ *     delay ADDRESS PORT SERVER-ADDRESS SERVER-PORT ONE-WAY-MICROSECONDS
  *
  * It says "ready" once it listens. A line on stdin makes it print its counts as one line of JSON
  * and begin again from zero; the end of stdin ends it.
@@ -338,7 +338,7 @@ int main(int argc, char **argv)
 	struct sockaddr_in here;
 
 	if (argc != 6) {
-		(void)fprintf(stderr, "usage: relay ADDRESS PORT SERVER PORT MICROSECONDS\n");
+		(void)fprintf(stderr, "usage: delay ADDRESS PORT SERVER PORT MICROSECONDS\n");
 		return 2;
 	}
 	parse(argv[1], argv[2], &here);
