@@ -93,7 +93,7 @@ def load(server, path):
         [LOAD, "run", *server.where, CONNECTIONS, SECONDS, path], capture_output=True, text=True, timeout=120, check=True
     )
     m = json.loads(r.stdout)
-    assert m["errors"] == 0, m
+    assert m["failed"] == 0, m
     m["per_cpu_s"] = m["done"] / (cpu_s(server.pid) - before)
     return m
 
