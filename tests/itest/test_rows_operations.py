@@ -11,7 +11,8 @@ import threading
 import pytest
 
 from kblib import no_ipv6
-from kblib.bind import Zone, preload_library, zone_text
+from kblib.bind import Zone, zone_text
+from kblib.clock import clock_environment
 from kblib.process import die_with_parent, wait_until
 from kblib.site import CORP, HOST, ONE, SRV
 from kblib.tap import UPDATE
@@ -154,7 +155,7 @@ def test_O13_clock_that_jumps(site, daemon):
     site.start(secondary=False)
     config = site.config(publish="  refresh: 1s\n")
     config.write_text(config.read_text() + "health: { interval: 1h }\n")  # which would wake the publisher too
-    d = daemon(config, env={"LD_PRELOAD": preload_library(), "LO_CLOCK": site.primary.clock_file})
+    d = daemon(config, env=clock_environment(site.primary.clock_file))
     d.wait_log(r"daemon\.ready")
     state = lambda: d.command("status", "--json").json["records"][0]["state"]
     wait_until("it is published", lambda: state() == "proven")

@@ -3,6 +3,7 @@
     loopback.py   addresses and a port that nobody else uses
     process.py    a child process whose output is waited for, not slept for
     server.py     what all name servers have in common: keys, zones, queries, updates and their answers
+    clock.py      a time of day that one program has for itself
     bind.py       named: views, update-policy, rndc
     knot.py       knotd: ACLs, knotc
     pdns.py       pdns_server: SQLite database, Lua update policy, pdnsutil

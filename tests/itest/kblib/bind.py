@@ -4,11 +4,10 @@ import dataclasses
 import os
 import re
 import shutil
-import struct
 import subprocess
 
+from .clock import clock_environment, write_clock
 from .loopback import free_port
-from .process import ROOT
 from .server import Key, Server, Zone, find_program, write_private, zone_text  # the last for those who import it here
 
 
@@ -23,21 +22,6 @@ def _unconfined(program, work):
     except OSError:
         enabled = False
     return shutil.copy(program, os.path.join(work, "named-copy")) if enabled else program
-
-
-def preload_library():
-    """lo_address.c, built once into build/: what lets named listen on any 127.x.y.z."""
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lo_address.c")
-    library = os.path.join(ROOT, "build", "lo_address.so")
-    if not os.path.exists(library) or os.path.getmtime(library) < os.path.getmtime(source):
-        os.makedirs(os.path.dirname(library), exist_ok=True)
-        fresh = f"{library}.{os.getpid()}"
-        subprocess.run(
-            ["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", fresh, source],
-            check=True, stdin=subprocess.DEVNULL,
-        )
-        os.replace(fresh, library)
-    return library
 
 
 @dataclasses.dataclass
@@ -112,7 +96,7 @@ class Named(Server):
         # -g: foreground, everything on stderr. One worker thread is plenty for a test, and starts quicker.
         self.set_clock(0)
         return [program, "-g", "-n", self.threads, "-c", conf], dict(
-            os.environ, LD_PRELOAD=preload_library(), LO_ADDRESS=self.address, LO_CLOCK=self.clock_file
+            os.environ, LO_ADDRESS=self.address, **clock_environment(self.clock_file)
         )
 
     @property
@@ -121,8 +105,7 @@ class Named(Server):
 
     def set_clock(self, ahead_s):
         """Step the server's time of day, also while it runs."""
-        with open(os.open(self.clock_file, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as f:
-            f.write(struct.pack("=q", ahead_s))
+        write_clock(self.clock_file, ahead_s)
 
     def _ready(self):
         """Not by its zones: views and access lists may keep them from us."""

@@ -38,6 +38,10 @@ def start_lab(daemon, folder, listen, extra="", service="", name="lab", key_file
     return d
 
 
+def _filetime(when):
+    return int((when + 11644473600) * 10_000_000)
+
+
 class LabKey:
     """seal() makes a request of one machine, open() reads the answer to it."""
 
@@ -51,7 +55,7 @@ class LabKey:
         )
 
     def seal(self, cmid=None, name="pc1", n_policy=25, when=None, licence=OOB_GRACE):
-        filetime = int(((time.time() if when is None else when) + 11644473600) * 10_000_000)
+        filetime = _filetime(time.time() if when is None else when)
         plain = (cmid or os.urandom(16)) + bytes(64)
         plain += struct.pack("<QIIII", filetime, licence, 43200, n_policy, 0)
         plain += name.encode("utf-16-le").ljust(128, b"\0")
@@ -60,6 +64,16 @@ class LabKey:
 
     def open(self, body):
         """Count, activation interval, renewal interval."""
-        assert body[:12] == self._header
-        plain = self._s2c.decrypt(body[12:24], body[24:], self._header + b"S")
+        return struct.unpack_from("<III", self._plain(body), 36)
+
+    def open_for(self, body, request, cmid, when):
+        """As open(), and the answer must be to this request of seal(cmid, ..., when)."""
+        plain = self._plain(body)
+        assert plain[:16] == cmid, "the CMID is another client's"
+        assert struct.unpack_from("<Q", plain, 16)[0] == _filetime(when), "the time is another request's"
+        assert plain[24:36] == request[12:24], "the nonce is another request's"
         return struct.unpack_from("<III", plain, 36)
+
+    def _plain(self, body):
+        assert body[:12] == self._header, "another header"
+        return self._s2c.decrypt(body[12:24], body[24:], self._header + b"S")
