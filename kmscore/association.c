@@ -16,11 +16,11 @@ struct pdu {
 	struct err_info *info;
 };
 
-void kms_assoc_init(struct kms_assoc *a, uint32_t group, uint16_t port)
+void kms_assoc_init(struct kms_assoc *a, const struct kms_assoc_host *host, uint32_t group)
 {
 	memset(a, 0, sizeof(*a));
 	a->group = group;
-	a->port = port;
+	a->host = host;
 	buf_init(&a->stub, RPC_STUB_MAX);
 }
 
@@ -37,6 +37,11 @@ const struct kms_call *kms_assoc_call(const struct kms_assoc *a)
 bool kms_assoc_is_bound(const struct kms_assoc *a)
 {
 	return a->bound;
+}
+
+enum kms_kin kms_assoc_kin(const struct kms_assoc *a)
+{
+	return (enum kms_kin)a->kin;
 }
 
 uint32_t kms_assoc_half_call(const struct kms_assoc *a)
@@ -74,6 +79,10 @@ static void answer_item(struct kms_assoc *a, const struct rpc_ctx_item *c,
 		return;
 	}
 	ctx_forget(a, c->id); /* an alter_context may give an id a new meaning */
+	if (kms_kin_is_offer(c)) {
+		kms_kin_accept(ret, &a->host->node_id, a->host->role);
+		return; /* not a context that calls may use */
+	}
 	if (!rpc_syntax_equal(&c->abstract, &rpc_syntax_kms)) {
 		reject(ret, RPC_REASON_ABSTRACT);
 		return;
@@ -133,6 +142,26 @@ static uint16_t clamp(uint16_t v, uint16_t low, uint16_t high)
 	return v < low ? low : v > high ? high : v;
 }
 
+/** Did another kmsbeacon send this, or we? */
+static void note_kin(struct kms_assoc *a, const struct rpc_bind *b)
+{
+	for (unsigned i = 0; i < b->n_ctx; i++) {
+		if (!kms_kin_is_offer(&b->ctx[i]))
+			continue;
+		if (guid_equal(&b->ctx[i].transfer[0].uuid, &a->host->node_id))
+			a->kin = KMS_KIN_SELF;
+		else if (a->kin != KMS_KIN_SELF)
+			a->kin = KMS_KIN_RELAY;
+	}
+}
+
+/** Our own bind is answered always: how else would we learn that it is our own? */
+static bool is_congested(const struct kms_assoc *a)
+{
+	return a->host->congested != NULL && a->kin != KMS_KIN_SELF &&
+	       a->host->congested(a->host->ctx, a->kin == KMS_KIN_RELAY);
+}
+
 static int send_ack(struct kms_assoc *a, const struct pdu *p, const struct rpc_bind *b,
 		    uint8_t ptype)
 {
@@ -145,7 +174,7 @@ static int send_ack(struct kms_assoc *a, const struct pdu *p, const struct rpc_b
 	};
 
 	if (ptype == RPC_BIND_ACK)
-		(void)snprintf(ack.sec_addr, sizeof(ack.sec_addr), "%u", a->port);
+		(void)snprintf(ack.sec_addr, sizeof(ack.sec_addr), "%u", a->host->port);
 	for (unsigned i = 0; i < b->n_ctx; i++)
 		answer_item(a, &b->ctx[i], &ack.result[i]);
 	return rpc_bind_ack_encode(p->out, &h, &ack);
@@ -187,6 +216,11 @@ static int on_bind(struct kms_assoc *a, const struct pdu *p)
 		(void)nak(a, p, RPC_NAK_NOT_SPECIFIED);
 		return err_set(p->info, err, "a malformed bind");
 	}
+	note_kin(a, &b);
+	if (is_congested(a)) {
+		a->refused = true;
+		return nak(a, p, RPC_NAK_CONGESTION);
+	}
 	a->bound = true;
 	a->max_xmit = clamp(b.max_recv, RPC_FRAG_MIN, RPC_FRAG_MAX);
 	return send_ack(a, p, &b, RPC_BIND_ACK);
@@ -212,6 +246,7 @@ static int on_alter_context(struct kms_assoc *a, const struct pdu *p)
 		(void)protocol_error(a, p);
 		return err_set(p->info, err, "an alter_context that is malformed or too large");
 	}
+	note_kin(a, &b);
 	return send_ack(a, p, &b, RPC_ALTER_CONTEXT_RESP);
 }
 
@@ -344,7 +379,7 @@ enum kms_assoc_event kms_assoc_feed(struct kms_assoc *a, const uint8_t *data, si
 	size_t used = 0, frag;
 	int err = 0;
 
-	while (err == 0 && !a->ended && !a->call_ready && used < len) {
+	while (err == 0 && !a->ended && !a->refused && !a->call_ready && used < len) {
 		err = rpc_frame_length(data + used, len - used, RPC_FRAG_MAX, &frag);
 		if (err == 0 && (frag == 0 || len - used < frag))
 			break;
@@ -368,17 +403,18 @@ enum kms_assoc_event kms_assoc_feed(struct kms_assoc *a, const uint8_t *data, si
 		a->ended = true;
 	if (a->ended)
 		return KMS_ASSOC_END;
+	if (a->refused)
+		return KMS_ASSOC_REFUSED;
 	return a->call_ready ? KMS_ASSOC_CALL : KMS_ASSOC_MORE;
 }
 
-int kms_assoc_respond(struct kms_assoc *a, const uint8_t *stub, size_t len, struct buf *out)
+int kms_assoc_respond(struct kms_assoc *a, const uint8_t *stub, size_t len, bool be,
+		      struct buf *out)
 {
-	struct rpc_hdr h = { .minor = a->minor,
-			     .ptype = RPC_RESPONSE,
-			     .be = a->call.be,
-			     .call_id = a->call.call_id };
+	struct rpc_hdr h = {
+		.minor = a->minor, .ptype = RPC_RESPONSE, .be = be, .call_id = a->call.call_id
+	};
 	struct rpc_response rs = { .ctx_id = a->call.ctx_id, .stub = stub, .stub_len = len };
-
 	int err;
 
 	if (!a->call_ready)

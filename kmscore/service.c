@@ -29,6 +29,7 @@ struct kms_service {
 	enum kms_mode mode;
 	struct cidr *allow;
 	struct kms_limits limits; /* without zeros */
+	struct kms_assoc_host host;
 	uint32_t next_group;
 	uint64_t bad_calls; /* requests that were answered with a fault */
 	uint64_t refused;
@@ -88,7 +89,7 @@ static int answer_call(struct kms_service *s, struct kms_assoc *a, const struct 
 	buf_init(&stub, RPC_STUB_MAX);
 	err = kms_response_encode(&stub, call->be, &rs);
 	if (err == 0)
-		err = kms_assoc_respond(a, stub.data, stub.len, &s->out);
+		err = kms_assoc_respond(a, stub.data, stub.len, call->be, &s->out);
 	buf_done(&stub);
 	return err;
 }
@@ -195,7 +196,7 @@ static void on_conn_open(struct conn *c, void *ctx)
 	if (e->next != NULL)
 		e->next->prev = e;
 	s->sessions = e;
-	kms_assoc_init(&e->a, s->next_group, addr_port(listener_addr(s->listener, 0)));
+	kms_assoc_init(&e->a, &s->host, s->next_group);
 	/* A deadline of our own: a client that drips bytes does not hold a connection by that. */
 	conn_set_deadline(c, s->limits.request_ms);
 }
@@ -401,6 +402,11 @@ int kms_service_new(struct net *net, const struct kms_service_params *p, struct 
 		service_destroy(s);
 		return err;
 	}
+	s->host.role = KMS_KIN_ROLE_LAB;
+	s->host.port = addr_port(listener_addr(s->listener, 0));
+	s->host.node_id = p->node_id;
+	if (guid_is_zero(&s->host.node_id))
+		guid_random(net->rng, &s->host.node_id);
 	(void)uv_timer_init(net->loop, &s->held_timer);
 	s->held_timer.data = s;
 	uv_unref((uv_handle_t *)&s->held_timer);

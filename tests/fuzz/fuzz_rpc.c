@@ -109,12 +109,13 @@ static void check_pdu(const uint8_t *data, size_t size)
  */
 static enum kms_assoc_event run(const uint8_t *data, size_t size, size_t step, struct buf *out)
 {
+	static const struct kms_assoc_host host = { .role = KMS_KIN_ROLE_LAB, .port = 1688 };
 	enum kms_assoc_event ev = KMS_ASSOC_MORE;
 	size_t start = 0, have = 0, used;
 	struct err_info info = { "" };
 	struct kms_assoc a;
 
-	kms_assoc_init(&a, VEC_GROUP, 1688);
+	kms_assoc_init(&a, &host, VEC_GROUP);
 	while (have < size && ev != KMS_ASSOC_END) {
 		have = have + step < size ? have + step : size;
 		for (;;) {
@@ -128,7 +129,8 @@ static enum kms_assoc_event run(const uint8_t *data, size_t size, size_t step, s
 			if (call == NULL)
 				break;
 			FUZZ_CHECK(call->stub_len <= RPC_STUB_MAX);
-			FUZZ_CHECK(kms_assoc_respond(&a, call->stub, call->stub_len, out) == 0);
+			FUZZ_CHECK(kms_assoc_respond(&a, call->stub, call->stub_len, call->be,
+						     out) == 0);
 		}
 	}
 	FUZZ_CHECK((ev == KMS_ASSOC_END) == (info.text[0] != '\0'));

@@ -11,6 +11,7 @@
 #include "tests/lib/kms_vectors.h"
 
 struct fixture {
+	struct kms_assoc_host host;
 	struct kms_assoc a;
 	struct buf out;
 	struct err_info info;
@@ -20,7 +21,10 @@ struct fixture {
 static void setup(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
-	kms_assoc_init(&f->a, VEC_GROUP, 1688);
+	f->host.role = KMS_KIN_ROLE_RELAY;
+	f->host.port = 1688;
+	memset(&f->host.node_id, 0x5a, sizeof(f->host.node_id));
+	kms_assoc_init(&f->a, &f->host, VEC_GROUP);
 	buf_init(&f->out, 1 << 20);
 }
 
@@ -131,10 +135,10 @@ static void t_a_real_clients_session(void **state)
 	assert_int_equal(call->call_id, 3);
 	assert_int_equal(call->stub_len, 12);
 	assert_memory_equal(call->stub, rq.b + 24, 12);
-	assert_int_equal(kms_assoc_respond(&f.a, (const uint8_t *)"abcd", 4, &f.out), 0);
+	assert_int_equal(kms_assoc_respond(&f.a, (const uint8_t *)"abcd", 4, false, &f.out), 0);
 	expect_out(&f, "0500020310000000 1c00 0000 03000000 04000000 0000 0000 61626364");
 	assert_null(kms_assoc_call(&f.a));
-	assert_int_equal(kms_assoc_respond(&f.a, NULL, 0, &f.out), ERR_USAGE);
+	assert_int_equal(kms_assoc_respond(&f.a, NULL, 0, false, &f.out), ERR_USAGE);
 	teardown(&f);
 }
 
@@ -151,8 +155,16 @@ static void t_big_endian(void **state)
 	expect_out(&f, VEC_BIND_BE_ACK);
 	assert_int_equal(feed_vec(&f, &rq), KMS_ASSOC_CALL);
 	assert_true(kms_assoc_call(&f.a)->be);
-	assert_int_equal(kms_assoc_respond(&f.a, (const uint8_t *)"abcd", 4, &f.out), 0);
+	assert_int_equal(kms_assoc_respond(&f.a, (const uint8_t *)"abcd", 4, true, &f.out), 0);
 	expect_out(&f, "0500020300000000 001c 0000 0000000a 00000004 0007 0000 61626364");
+
+	/* an answer in the other order: its PDU says so, for the stub is not touched */
+	assert_int_equal(feed_vec(&f, &rq), KMS_ASSOC_CALL);
+	assert_int_equal(kms_assoc_respond(&f.a, (const uint8_t *)"abcd", 4, false, &f.out), 0);
+	expect_out(&f, "0500020310000000 1c00 0000 0a000000 04000000 0700 0000 61626364");
+	assert_int_equal(feed_vec(&f, &rq), KMS_ASSOC_CALL);
+	assert_int_equal(kms_assoc_fault(&f.a, RPC_S_TOO_BUSY, &f.out), 0);
+	assert_int_equal(f.out.data[4], 0); /* a fault of ours: as the request */
 	teardown(&f);
 }
 
@@ -174,7 +186,8 @@ static void run_session(const uint8_t *data, size_t len, size_t step, struct buf
 			if (ev != KMS_ASSOC_CALL)
 				break;
 			assert_int_equal(kms_assoc_respond(&f.a, kms_assoc_call(&f.a)->stub,
-							   kms_assoc_call(&f.a)->stub_len, &f.out),
+							   kms_assoc_call(&f.a)->stub_len, false,
+							   &f.out),
 					 0);
 		}
 		assert_int_equal(ev, KMS_ASSOC_MORE);
@@ -252,7 +265,7 @@ static void t_response_in_fragments(void **state)
 	assert_int_equal(feed_vec(&f, &bind), KMS_ASSOC_MORE);
 	buf_clear(&f.out);
 	assert_int_equal(feed_vec(&f, &rq), KMS_ASSOC_CALL);
-	assert_int_equal(kms_assoc_respond(&f.a, stub, sizeof(stub), &f.out), 0);
+	assert_int_equal(kms_assoc_respond(&f.a, stub, sizeof(stub), false, &f.out), 0);
 	for (; at < f.out.len; at += len) {
 		assert_int_equal(rpc_frame_length(f.out.data + at, f.out.len - at, 200, &len), 0);
 		got += len - RPC_REQ_HDR_LEN;
@@ -274,7 +287,7 @@ static void t_answer_from_the_request(void **state)
 	wire_put_u16(rq.b + 8, 5000, false);
 	assert_int_equal(feed_vec(&f, &rq), KMS_ASSOC_CALL);
 	assert_int_equal(kms_assoc_respond(&f.a, kms_assoc_call(&f.a)->stub,
-					   kms_assoc_call(&f.a)->stub_len, &f.out),
+					   kms_assoc_call(&f.a)->stub_len, false, &f.out),
 			 0);
 	assert_int_equal(f.out.len, 5000);
 	assert_int_equal(f.out.data[24], 0xaa);
@@ -560,6 +573,112 @@ static void t_full_output_ends_it(void **state)
 	teardown(&f);
 }
 
+/** A bind for KMS with one more item, as relays send it. */
+static struct bytes kin_bind(const struct guid *node_id)
+{
+	struct rpc_hdr h = { .ptype = RPC_BIND, .call_id = 2 };
+	struct rpc_bind b = { .max_xmit = RPC_FRAG_MAX, .max_recv = RPC_FRAG_MAX, .n_ctx = 2 };
+	struct bytes v;
+	struct buf out;
+
+	b.ctx[0] = (struct rpc_ctx_item){ .n_transfer = 1, .abstract = rpc_syntax_kms };
+	b.ctx[0].transfer[0] = rpc_syntax_ndr32;
+	kms_kin_offer(&b.ctx[1], 1, node_id);
+	buf_init(&out, sizeof(v.b));
+	assert_int_equal(rpc_bind_encode(&out, &h, &b), 0);
+	memcpy(v.b, out.data, out.len);
+	v.len = out.len;
+	buf_done(&out);
+	return v;
+}
+
+/* Another kmsbeacon is told who we are; a call on that context has nowhere to go. */
+static void t_kin_is_accepted(void **state)
+{
+	struct guid other = { { 1 } };
+	struct bytes bind = kin_bind(&other), rq = request(3, 4, 1, 0, "aa");
+	struct rpc_bind_ack ack;
+	struct rpc_hdr h;
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	assert_int_equal(kms_assoc_kin(&f.a), KMS_KIN_NONE);
+	assert_int_equal(feed_vec(&f, &bind), KMS_ASSOC_MORE);
+	h = out_hdr(&f);
+	assert_int_equal(rpc_bind_ack_decode(f.out.data, &h, &ack), 0);
+	assert_int_equal(ack.n_results, 2);
+	assert_int_equal(ack.result[0].result, RPC_CTX_ACCEPT);
+	assert_int_equal(kms_kin_judge(&ack.result[1], &other), KMS_KIN_RELAY);
+	assert_int_equal(kms_kin_judge(&ack.result[1], &f.host.node_id), KMS_KIN_SELF);
+	assert_int_equal(kms_assoc_kin(&f.a), KMS_KIN_RELAY);
+	buf_clear(&f.out);
+	assert_int_equal(feed_vec(&f, &rq), KMS_ASSOC_MORE);
+	expect_fault(&f, RPC_S_UNK_IF);
+	teardown(&f);
+
+	setup(&f);
+	bind = kin_bind(&f.host.node_id);
+	assert_int_equal(feed_vec(&f, &bind), KMS_ASSOC_MORE);
+	assert_int_equal(kms_assoc_kin(&f.a), KMS_KIN_SELF);
+	teardown(&f);
+}
+
+struct crowd {
+	bool clients, relays;
+	unsigned asked;
+};
+
+static bool is_congested(void *ctx, bool from_relay)
+{
+	struct crowd *c = ctx;
+
+	c->asked++;
+	return from_relay ? c->relays : c->clients;
+}
+
+static void t_congestion(void **state)
+{
+	struct guid other = { { 1 } };
+	struct crowd c = { .clients = true };
+	struct bytes plain = vec(VEC_BIND3), kin = kin_bind(&other), alter = vec(VEC_ALTER), own;
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	f.host.congested = is_congested;
+	f.host.ctx = &c;
+	own = kin_bind(&f.host.node_id);
+	assert_int_equal(feed_vec(&f, &plain), KMS_ASSOC_REFUSED);
+	assert_string_equal(f.info.text, "");
+	expect_nak(&f, 1);
+	assert_int_equal(feed_vec(&f, &plain), KMS_ASSOC_REFUSED); /* it stays so */
+	assert_int_equal(f.out.len, 0);
+	teardown(&f);
+
+	/* what there is for clients there need not be for relays, and the other way round */
+	for (int i = 0; i < 2; i++) {
+		memset(&f, 0, sizeof(f));
+		setup(&f);
+		f.host.congested = is_congested;
+		f.host.ctx = &c;
+		c.clients = i == 0;
+		c.relays = i == 1;
+		assert_int_equal(feed_vec(&f, &kin), i == 0 ? KMS_ASSOC_MORE : KMS_ASSOC_REFUSED);
+		teardown(&f);
+	}
+
+	/* a bind of our own learns whose it is; and what is bound is not refused later */
+	setup(&f);
+	f.host.congested = is_congested;
+	f.host.ctx = &c;
+	c = (struct crowd){ .clients = true, .relays = true };
+	assert_int_equal(feed_vec(&f, &own), KMS_ASSOC_MORE);
+	assert_int_equal(feed_vec(&f, &alter), KMS_ASSOC_MORE);
+	assert_int_equal(c.asked, 0);
+	teardown(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -580,6 +699,8 @@ int main(void)
 		cmocka_unit_test(t_not_rpc),
 		cmocka_unit_test(t_request_size_is_bounded),
 		cmocka_unit_test(t_full_output_ends_it),
+		cmocka_unit_test(t_kin_is_accepted),
+		cmocka_unit_test(t_congestion),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
