@@ -52,6 +52,8 @@ static void active(struct conn *c)
 		set_deadline(c, c->l->p.idle_ms);
 }
 
+static void start_reading(struct conn *c);
+
 /** All that was written is with the kernel: shut down our side, or close where nothing can be lost.
  */
 static void flushed(struct conn *c)
@@ -65,6 +67,8 @@ static void flushed(struct conn *c)
 	}
 	c->state = CONN_LINGER;
 	set_deadline(c, LISTENER_LINGER_MS);
+	if (c->stopped)
+		start_reading(c); /* or the peer's end would never be seen */
 }
 
 static void close_when_flushed(struct conn *c, int result)
@@ -170,15 +174,53 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 {
 	(void)h;
 	(void)suggested;
-	*buf = uv_buf_init((char *)net_rx_buffer(), NET_RX_SIZE);
+	*buf = uv_buf_init((char *)net_rx_buffer(), LISTENER_READ_MAX);
 }
 
 static size_t use(void *ctx, const uint8_t *data, size_t len)
 {
 	struct conn *c = ctx;
-	size_t used = c->l->p.ops->data(c, c->l->p.ctx, data, len);
+	size_t used;
 
+	if (c->paused)
+		return 0;
+	used = c->l->p.ops->data(c, c->l->p.ctx, data, len);
 	return c->state == CONN_OPEN ? used : GATHER_STOP;
+}
+
+/** @p data NULL: only what is held. */
+static void feed(struct conn *c, const uint8_t *data, size_t len)
+{
+	int err = 0;
+
+	c->feeding = true;
+	if (data != NULL)
+		err = gather_feed(&c->in, data, len, use, c);
+	else
+		gather_again(&c->in, use, c);
+	c->feeding = false;
+	if (err != ERR_OK)
+		conn_end(c, err);
+	else if (c->state != CONN_OPEN)
+		buf_done(&c->in);
+}
+
+/** While the owner takes nothing, all that one read brings is held. */
+static void set_room(struct conn *c)
+{
+	c->in.max = c->l->p.max_in + (c->paused ? LISTENER_READ_MAX : 0);
+}
+
+void conn_pause(struct conn *c)
+{
+	c->paused = true;
+	set_room(c);
+}
+
+static void stop_reading(struct conn *c)
+{
+	c->stopped = true;
+	uv_read_stop((uv_stream_t *)&c->tcp);
 }
 
 static void on_eof(struct conn *c)
@@ -193,7 +235,8 @@ static void on_eof(struct conn *c)
 	}
 	if (c->state != CONN_OPEN)
 		return;
-	buf_done(&c->in);
+	if (!c->paused)
+		buf_done(&c->in);
 	if (ops->half_closed != NULL && ops->half_closed(c, c->l->p.ctx))
 		return;
 	if (c->state == CONN_OPEN)
@@ -203,7 +246,6 @@ static void on_eof(struct conn *c)
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
 	struct conn *c = s->data;
-	int err;
 
 	if (c->state == CONN_CLOSING || n == 0)
 		return;
@@ -218,11 +260,40 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	if (c->state != CONN_OPEN)
 		return; /* dropped, so that closing does not reset the connection */
 	active(c);
-	err = gather_feed(&c->in, (const uint8_t *)buf->base, (size_t)n, use, c);
-	if (err != ERR_OK)
+	feed(c, (const uint8_t *)buf->base, (size_t)n);
+	/* Only now, and not in conn_pause(): hardly a peer sends while it waits for its answer, and
+	 * to stop and start reading costs two system calls for each. */
+	if (c->paused && c->state == CONN_OPEN && c->in.len > 0)
+		stop_reading(c);
+}
+
+static void start_reading(struct conn *c)
+{
+	int err = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+
+	c->stopped = false;
+	if (err < 0)
 		conn_end(c, err);
-	else if (c->state != CONN_OPEN)
-		buf_done(&c->in);
+}
+
+void conn_resume(struct conn *c)
+{
+	if (!c->paused)
+		return;
+	c->paused = false;
+	set_room(c);
+	if (c->state != CONN_OPEN || c->feeding)
+		return; /* feed() goes on by itself */
+	if (c->in.len > 0)
+		feed(c, NULL, 0);
+	if (c->paused || c->state != CONN_OPEN)
+		return;
+	if (c->in.len > c->in.max)
+		conn_end(c, ERR_LIMIT);
+	else if (c->eof)
+		buf_done(&c->in); /* of a message whose end never comes */
+	else if (c->stopped)
+		start_reading(c);
 }
 
 int conn_new(struct listener *l, int fd, const struct addr *peer, struct peer_entry *entry)

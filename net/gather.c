@@ -1,5 +1,7 @@
 #include "net/gather.h"
 
+#include <stdbool.h>
+
 #include "common/err.h"
 
 uint8_t *net_rx_buffer(void)
@@ -27,14 +29,27 @@ static size_t offer(const uint8_t *data, size_t len, gather_use_fn *use, void *c
 	return done;
 }
 
+/** Offer what is held. @return false: the owner ended the stream. */
+static bool again(struct buf *held, gather_use_fn *use, void *ctx)
+{
+	size_t used = offer(held->data, held->len, use, ctx);
+
+	if (used == GATHER_STOP)
+		return false;
+	buf_consume(held, used);
+	if (held->len == 0)
+		buf_done(held);
+	return true;
+}
+
 int gather_feed(struct buf *held, const uint8_t *data, size_t len, gather_use_fn *use, void *ctx)
 {
 	while (len > 0) {
-		size_t used, take, room;
+		size_t take, room;
 		int err;
 
 		if (held->len == 0) {
-			used = offer(data, len, use, ctx);
+			size_t used = offer(data, len, use, ctx);
 			if (used == GATHER_STOP)
 				return ERR_OK;
 			return used < len ? buf_append(held, data + used, len - used) : ERR_OK;
@@ -48,12 +63,13 @@ int gather_feed(struct buf *held, const uint8_t *data, size_t len, gather_use_fn
 			return err;
 		data += take;
 		len -= take;
-		used = offer(held->data, held->len, use, ctx);
-		if (used == GATHER_STOP)
+		if (!again(held, use, ctx))
 			return ERR_OK;
-		buf_consume(held, used);
-		if (held->len == 0)
-			buf_done(held);
 	}
 	return ERR_OK;
+}
+
+void gather_again(struct buf *held, gather_use_fn *use, void *ctx)
+{
+	(void)again(held, use, ctx);
 }

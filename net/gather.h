@@ -22,6 +22,9 @@ typedef size_t gather_use_fn(void *ctx, const uint8_t *data, size_t len);
  */
 int gather_feed(struct buf *held, const uint8_t *data, size_t len, gather_use_fn *use, void *ctx);
 
+/** Offer again what is held, with nothing behind it. Held it stays as far as it is not used. */
+void gather_again(struct buf *held, gather_use_fn *use, void *ctx);
+
 #define NET_RX_SIZE 65536 /* the largest datagram, and one read of a stream */
 
 /**

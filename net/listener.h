@@ -29,6 +29,7 @@ struct conn;
 /** After our last byte the peer gets this long to take it, its own further bytes being dropped:
  * closing with unread input would reset the connection and could destroy what we wrote. */
 #define LISTENER_LINGER_MS 1000
+#define LISTENER_READ_MAX  8192 /* of one connection at a time */
 
 /** What the owner does with a connection. Each callback may call conn_write, conn_close,
  * conn_set_deadline. */
@@ -40,7 +41,8 @@ struct conn_ops {
 	size_t (*data)(struct conn *c, void *ctx, const uint8_t *data, size_t len);
 	/** The peer sends no more but may still read (half-close). @return true to go on until
 	 * conn_close() or the deadline, because an answer is under way; else what was written is
-	 * sent and closed() follows with ERR_CLOSED. NULL: as if false. */
+	 * sent and closed() follows with ERR_CLOSED. NULL: as if false. Of a connection that is
+	 * paused data() may still get what came before, at conn_resume(). */
 	bool (*half_closed)(struct conn *c, void *ctx);
 	/** Last call for this connection, always, once: free your state. @p err: 0 closed by us,
 	 * ERR_CLOSED by the peer, TIMEOUT, LIMIT, or what the kernel said. */
@@ -97,6 +99,15 @@ size_t listener_count(const struct listener *l);
 const struct addr *conn_peer(const struct conn *c);
 void *conn_data(const struct conn *c);
 void conn_set_data(struct conn *c, void *data);
+/**
+ * No further data() until conn_resume(). Nothing is asked of the kernel: only a peer that sends all
+ * the same is read once more, LISTENER_READ_MAX at most beyond `max_in`, and then stopped by TCP;
+ * so that the peer closes or resets is noticed in time, unless it was stopped. half_closed() comes
+ * at once. Of what the peer had sent before its end nothing is lost.
+ */
+void conn_pause(struct conn *c);
+/** What has come meanwhile goes to data(), from within. Harmless where nothing is paused. */
+void conn_resume(struct conn *c);
 /** Copied; sent at once where the socket takes it. Without effect after conn_close(). */
 void conn_write(struct conn *c, const void *data, size_t len);
 /** Close when what was written is sent (bounded by the idle time and LISTENER_LINGER_MS). No

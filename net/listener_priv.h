@@ -61,6 +61,9 @@ struct conn {
 	bool own_deadline; /* conn_set_deadline: bytes do not move it */
 	bool eof;          /* the peer sends no more */
 	bool wrote;
+	bool paused;  /* conn_pause */
+	bool stopped; /* the kernel was told: nothing more is read */
+	bool feeding; /* data() is being called */
 	struct addr peer;
 	struct buf in; /* of an incomplete message */
 	struct buf out;

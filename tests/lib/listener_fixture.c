@@ -56,6 +56,8 @@ static size_t on_data(struct conn *c, void *ctx, const uint8_t *data, size_t len
 		conn_write(c, data, n);
 	if (n > 1 && data[1] == 'Q')
 		conn_close(c);
+	if (n > 1 && data[1] == 'P')
+		conn_pause(c);
 	if (f->free_in_data)
 		listener_free(f->l, lfx_on_freed, f);
 	return n;
@@ -63,8 +65,11 @@ static size_t on_data(struct conn *c, void *ctx, const uint8_t *data, size_t len
 
 static bool on_half_closed(struct conn *c, void *ctx)
 {
+	struct lfx *f = ctx;
+
 	(void)c;
-	return ((struct lfx *)ctx)->keep_half;
+	f->half_closed++;
+	return f->keep_half;
 }
 
 static void on_closed(struct conn *c, void *ctx, int err)

@@ -10,14 +10,14 @@
 #define LFX_PATIENCE_MS 60000
 
 /* The owner of these tests: a message is one byte of length and that many bytes; it is echoed. Some
- * first bytes of a message are commands. */
+ * first bytes of a message are commands: Q closes, P pauses. */
 struct lfx {
 	struct test_net t;
 	struct listener *l;
 	struct listener_params p;
 	struct addr listen[4];
 	struct conn *last; /* the connection opened last, while it is open */
-	unsigned opened, closed, refused, messages;
+	unsigned opened, closed, refused, messages, half_closed;
 	int close_err; /* of the last closed() */
 	int why;       /* of the last refused() */
 	bool freed;
