@@ -1,12 +1,12 @@
 #include "kmscore/probe.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/err.h"
+#include "kmscore/bind_judge.h"
 #include "kmscore/kms_client.h"
 #include "net/tcp_stream.h"
 
@@ -46,74 +46,14 @@ static void say(struct probe_result *r, enum probe_state state, const char *fmt,
 	va_end(ap);
 }
 
-/** A connection that was not made, or broke before the peer had said anything. */
-static void say_transport(struct probe_result *r, int err, bool connected)
-{
-	switch (err) {
-	case ERR_CANCELED:
-		say(r, PROBE_TIMEOUT, "canceled");
-		break;
-	case ERR_TIMEOUT:
-	case -ETIMEDOUT:
-		say(r, PROBE_TIMEOUT, "%s",
-		    connected ? "connected, but no answer in time" : "no connection in time");
-		break;
-	case ERR_CLOSED:
-	case -ECONNRESET:
-	case -EPIPE:
-		say(r, PROBE_REFUSED, "the host closed the connection without an answer");
-		break;
-	case -ECONNREFUSED:
-		say(r, PROBE_REFUSED, "connection refused: nothing listens on the port");
-		break;
-	case -EHOSTUNREACH:
-	case -ENETUNREACH:
-		say(r, PROBE_TIMEOUT, "no route to the host: %s", err_text(err));
-		break;
-	default:
-		say(r, PROBE_TIMEOUT, "not probed: %s", err_text(err));
-		break;
-	}
-}
-
 static void judge_rpc(struct probe *p, const struct kms_client_result *k)
 {
-	struct probe_result *r = &p->r;
+	const char *syntaxes = "NDR32";
 
-	switch (k->err) {
-	case 0:
-		say(r, PROBE_UP, "the KMS interface accepts binds (%s)",
-		    p->ndr64 ? "NDR64" : "NDR32");
-		break;
-	case ERR_RPC_NO_INTERFACE:
-		say(r, PROBE_NO_KMS_INTERFACE,
-		    "an RPC server without the KMS interface: no KMS host, or its service is not "
-		    "active");
-		break;
-	case ERR_RPC_SYNTAX:
-		say(r, PROBE_RPC_REFUSED, "the KMS interface takes neither NDR32 nor NDR64");
-		break;
-	case ERR_RPC_NAK:
-		say(r, PROBE_RPC_REFUSED, "%s refused: %s (%u)",
-		    k->rejected ? "the KMS context was" : "the bind was",
-		    k->rejected ? rpc_reason_text(k->reason) : rpc_nak_text(k->reason), k->reason);
-		break;
-	case ERR_RPC_FAULT:
-		say(r, PROBE_RPC_REFUSED, "the bind was answered with fault 0x%08X: %s",
-		    k->fault_status, rpc_fault_text(k->fault_status));
-		break;
-	case ERR_RPC_NOT_RPC:
-		say(r, PROBE_NOT_RPC, "the port answers, but not in DCE/RPC");
-		break;
-	case ERR_RPC_MALFORMED:
-	case ERR_LIMIT:
-		say(r, PROBE_NOT_RPC, "the answer to the bind is malformed");
-		break;
-	default:
-		say_transport(r, k->err, k->stage > KMS_CLIENT_CONNECT);
-		break;
-	}
-	r->rtt_ms = k->rtt_ms > 0 ? p->rtt_ms + k->rtt_ms : 0;
+	if (p->ndr64)
+		syntaxes = k->err == 0 ? "NDR64" : "NDR32 or NDR64";
+	p->r.state = kms_bind_judge(k, syntaxes, p->r.detail, sizeof(p->r.detail));
+	p->r.rtt_ms = k->rtt_ms > 0 ? p->rtt_ms + k->rtt_ms : 0;
 }
 
 static void deliver(struct probe *p)
@@ -229,7 +169,7 @@ static void on_tcp_done(struct tcp_stream *s, int err)
 	struct probe *p = s->owner;
 
 	if (err != 0)
-		say_transport(&p->r, err, false);
+		p->r.state = kms_connect_judge(err, false, p->r.detail, sizeof(p->r.detail));
 	deliver(p);
 }
 
