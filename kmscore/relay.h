@@ -33,34 +33,17 @@
 #include "kmscore/guid.h"
 #include "kmscore/kms_msg.h"
 #include "kmscore/pool.h"
+#include "kmscore/upstream_health.h"
 #include "net/net.h"
 
 #define RELAY_UPSTREAMS_MAX 64
 #define RELAY_NAME_MAX      264 /* of an upstream's name, with its NUL; "target:port" fits */
 #define RELAY_ROUTE_MS      (24u * 3600u * 1000u)
 #define RELAY_ROUTES_MAX    16384 /* beyond it the oldest are forgotten */
-#define RELAY_DETAIL_MAX    160
-#define RELAY_HRESULTS_MAX  16 /* different results counted for each upstream; then "other" */
+#define RELAY_HRESULTS_MAX  16    /* different results counted for each upstream; then "other" */
 
 struct relay;
 struct relay_call;
-
-/** What a host is. The text forms are the JSON's. */
-enum relay_state {
-	RELAY_UNKNOWN,      /* "unknown": no news yet */
-	RELAY_UP,           /* "up" */
-	RELAY_FAULTS,       /* "faults": binds, and answers requests with faults or not at all */
-	RELAY_SLOW,         /* "slow": binds, and answers requests too late */
-	RELAY_NO_INTERFACE, /* "no-kms-interface", and so on: as a probe says it (net/prober.h) */
-	RELAY_RPC_REFUSED,  /* "rpc-refused" */
-	RELAY_NOT_RPC,      /* "not-rpc" */
-	RELAY_REFUSED,      /* "refused" */
-	RELAY_TIMEOUT,      /* "timeout" */
-	RELAY_UNRESOLVED,   /* "unresolved": its name has no address */
-	RELAY_LOOP,         /* "loop": it is this relay itself */
-	RELAY_STATE_COUNT_,
-};
-const char *relay_state_name(enum relay_state s);
 
 struct relay_rules {
 	struct kms_pool_rules pool; /* timeout_ms is relay.request_timeout */
