@@ -156,14 +156,13 @@ struct relay_upstream_status {
 	struct kms_pool_status pool;
 	uint64_t requests;     /* answered or failed here */
 	uint64_t failed;       /* of these, without an answer: no connection, fault, too late ... */
-	double p50_ms, p99_ms; /* of the answers of the last RELAY_LATENCY_KEEP or so; 0: none */
+	double p50_ms, p99_ms; /* of the last answers (latency.h); 0: none */
 	struct relay_hresult hresults[RELAY_HRESULTS_MAX];
 	size_t n_hresults;
 	uint64_t other_hresults;
 	char last_error[RELAY_DETAIL_MAX]; /* of the last request that failed here; "" */
 	int64_t last_error_ms;             /* wall clock */
 };
-#define RELAY_LATENCY_KEEP 10000
 
 size_t relay_n_upstreams(const struct relay *r);
 void relay_upstream_status(const struct relay *r, size_t i, struct relay_upstream_status *ret);
