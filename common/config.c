@@ -255,6 +255,24 @@ void config_srv_values(const struct config_domain *d, const struct config_host *
 	*ret_weight = h->is_local && d->weight >= 0 ? (uint16_t)d->weight : h->weight;
 }
 
+int config_set_listen(struct config *c, const struct addr *list, size_t n)
+{
+	struct addr *copy = calloc(n, sizeof(*copy));
+
+	if (copy == NULL)
+		return ERR_NOMEM;
+	memcpy(copy, list, n * sizeof(*copy));
+	free(c->service.listen);
+	c->service.listen = copy;
+	c->service.n_listen = n;
+	c->service.listen_is_default = false;
+	for (size_t i = 0; i < c->n_hosts; i++)
+		if (c->hosts[i].is_local && c->hosts[i].port_is_default &&
+		    c->service.mode != CONFIG_SERVICE_OFF)
+			c->hosts[i].port = addr_port(&list[0]);
+	return 0;
+}
+
 void config_need_restart(const struct config *running, const struct config *loaded,
 			 config_change_fn *fn, void *ctx)
 {

@@ -121,6 +121,7 @@ struct config_host {
 	bool is_local;
 	char *target;  /* of `local`: node.target, so it may be NULL */
 	uint16_t port; /* of `local`: that of the first service.listen unless given; 0: as bound */
+	bool port_is_default;
 	uint16_t priority;
 	uint16_t weight;
 	unsigned line;
@@ -296,6 +297,10 @@ int config_find_host(const struct config *c, const char *name);
 /** Priority and weight of @p h as published in @p d. */
 void config_srv_values(const struct config_domain *d, const struct config_host *h,
 		       uint16_t *ret_priority, uint16_t *ret_weight);
+
+/** Where the service listens is decided by others: @p list (copied; not empty) for service.listen;
+ * the port of `local` follows unless it was given. 0, or ERR_NOMEM: then nothing has changed. */
+int config_set_listen(struct config *c, const struct addr *list, size_t n);
 
 /** Settings that differ and that a reload does not apply: called with "service.listen" and such. */
 typedef void config_change_fn(void *ctx, const char *setting);

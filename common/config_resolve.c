@@ -107,7 +107,8 @@ static int resolve_hosts(struct config *c, const struct cfg *cfg)
 		h->is_local = h->name != NULL && strcmp(h->name, CONFIG_LOCAL) == 0;
 		if (h->is_local && h->target == NULL && c->node.target != NULL)
 			err = copy_text(&h->target, c->node.target);
-		if (h->port == 0) /* not given, since 0 may not be */
+		h->port_is_default = h->port == 0; /* not given, since 0 may not be */
+		if (h->port_is_default)
 			h->port = h->is_local && c->service.mode != CONFIG_SERVICE_OFF
 					  ? addr_port(&c->service.listen[0])
 					  : CONFIG_KMS_PORT;

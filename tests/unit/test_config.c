@@ -718,6 +718,26 @@ static void on_change(void *ctx, const char *setting)
 	(void)snprintf(all + len, 200 - len, "%s ", setting);
 }
 
+static void t_listening_elsewhere(void **state)
+{
+	struct addr at[2];
+
+	(void)state;
+	assert_int_equal(addr_parse("127.0.0.7:1700", 0, &at[0]), 0);
+	assert_int_equal(addr_parse("[::1]:1701", 0, &at[1]), 0);
+	good(NODE RELAY);
+	assert_int_equal(config_set_listen(c, at, 2), 0);
+	assert_int_equal(c->service.n_listen, 2);
+	assert_false(c->service.listen_is_default);
+	addr_is(&c->service.listen[1], "[::1]:1701");
+	assert_int_equal(c->hosts[0].port, 1700); /* what is published follows */
+	done();
+	good(NODE RELAY "hosts: [{ name: local, port: 1688 }]\n");
+	assert_int_equal(config_set_listen(c, at, 1), 0);
+	assert_int_equal(c->hosts[0].port, 1688); /* unless it was given: a firewall maps it */
+	done();
+}
+
 static void t_need_restart(void **state)
 {
 	char changes[200] = "";
@@ -789,6 +809,7 @@ int main(void)
 		cmocka_unit_test(t_example_is_the_file),
 		cmocka_unit_test(t_example_is_right),
 		cmocka_unit_test(t_files),
+		cmocka_unit_test(t_listening_elsewhere),
 		cmocka_unit_test(t_need_restart),
 		cmocka_unit_test(t_fqdn),
 	};
