@@ -755,42 +755,6 @@ static void t_need_restart(void **state)
 	done();
 }
 
-static void t_fqdn(void **state)
-{
-	static const struct {
-		const char *hostname, *hosts, *resolv, *want;
-	} rows[] = {
-		{ "KMS1.corp.example", "", "", "kms1.corp.example" },
-		{ "kms1.corp.example.", "", "", "kms1.corp.example" },
-		{ "kms1",
-		  "127.0.0.1 localhost.localdomain localhost kms1\n"
-		  "# 127.0.1.1 kms1.comment.example\n"
-		  "127.0.1.1\tkms1.corp.example kms1 # kms1.other.example\n",
-		  "search wrong.example\n", "kms1.corp.example" },
-		{ "kms1", "127.0.1.1 kms11.corp.example kms1\n", "search corp.example b.example\n",
-		  "kms1.corp.example" },
-		{ "kms1", "", "domain a.example\r\nnameserver 192.0.2.1\nsearch Corp.Example.\n",
-		  "kms1.corp.example" },
-		{ "kms1", "::1 kms1", "search .\n", NULL },
-		{ "kms1", "", "", NULL },
-		{ "kms1", "", "search", NULL },
-		{ "kms1", "", "searching corp.example\n", NULL },
-		{ "", "127.0.0.1 .corp.example", "search corp.example\n", NULL },
-		{ "kms1", "", "search bad!name.example\n", NULL },
-	};
-	char name[CONFIG_FQDN_MAX];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		bool found =
-			config_find_fqdn(rows[i].hostname, rows[i].hosts, rows[i].resolv, name);
-
-		assert_int_equal(found, rows[i].want != NULL);
-		if (found)
-			assert_string_equal(name, rows[i].want);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -811,7 +775,6 @@ int main(void)
 		cmocka_unit_test(t_files),
 		cmocka_unit_test(t_listening_elsewhere),
 		cmocka_unit_test(t_need_restart),
-		cmocka_unit_test(t_fqdn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
