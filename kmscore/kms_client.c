@@ -6,6 +6,7 @@
 
 #define CALL_BIND    1u
 #define CALL_REQUEST 2u
+#define KIN_CTX      0x6b6eu /* a context id that callers do not use */
 #define NS_PER_MS    1e6
 
 /** The only exit: the first call wins, done() follows when the stream is closed. */
@@ -43,6 +44,8 @@ static void send_bind(struct kms_client *c)
 
 	b.n_ctx = (uint8_t)c->p.n_ctx;
 	memcpy(b.ctx, c->ctx, c->p.n_ctx * sizeof(b.ctx[0]));
+	if (c->p.kin_id != NULL)
+		kms_kin_offer(&b.ctx[b.n_ctx++], KIN_CTX, &c->kin_id);
 	buf_init(&out, RPC_FRAG_MAX);
 	err = rpc_bind_encode(&out, &h, &b);
 	if (err == 0)
@@ -111,9 +114,11 @@ static int judge_ack(struct kms_client *c, const struct rpc_bind_ack *ack)
 {
 	int err = ERR_RPC_MALFORMED;
 
-	if (ack->n_results != c->p.n_ctx)
+	if (ack->n_results != c->p.n_ctx + (c->p.kin_id != NULL))
 		return ERR_RPC_MALFORMED;
-	for (size_t i = 0; i < ack->n_results; i++) {
+	if (c->p.kin_id != NULL)
+		c->r.kin = kms_kin_judge(&ack->result[c->p.n_ctx], &c->kin_id);
+	for (size_t i = 0; i < c->p.n_ctx; i++) {
 		const struct rpc_ctx_answer *a = &ack->result[i];
 
 		if (a->result == RPC_CTX_NEGOTIATE_ACK)
@@ -254,7 +259,7 @@ void kms_client_start(struct kms_client *c, struct net *net, const struct kms_cl
 					      .on_open = on_open,
 					      .on_data = on_data,
 					      .done = on_done };
-	bool fits = p->n_ctx <= RPC_CTX_MAX && p->body_len <= KMS_BODY_MAX;
+	bool fits = p->n_ctx + (p->kin_id != NULL) <= RPC_CTX_MAX && p->body_len <= KMS_BODY_MAX;
 
 	c->p = *p;
 	c->net = net;
@@ -274,8 +279,13 @@ void kms_client_start(struct kms_client *c, struct net *net, const struct kms_cl
 	}
 	if (fits && p->body != NULL)
 		memcpy(c->body, p->body, p->body_len);
-	c->p.ctx = NULL; /* what was borrowed is not looked at again; body is a flag from here on */
+	/* What was borrowed is not looked at again: body and kin_id are flags from here on. */
+	c->p.ctx = NULL;
 	c->p.body = p->body != NULL ? c->body : NULL;
+	if (p->kin_id != NULL) {
+		c->kin_id = *p->kin_id;
+		c->p.kin_id = &c->kin_id;
+	}
 	c->stream.owner = c;
 	tcp_stream_start(&c->stream, net, &tp);
 	if (!fits)

@@ -18,6 +18,7 @@
 
 #include "common/addr.h"
 #include "common/mem.h"
+#include "kmscore/kin.h"
 #include "kmscore/kms_msg.h"
 #include "kmscore/rpc.h"
 #include "net/net.h"
@@ -40,6 +41,7 @@ struct kms_client_result {
 	bool rejected;               /* with RPC_NAK: a context was rejected, not the bind */
 	uint16_t reason;             /* with RPC_NAK, RPC_NO_INTERFACE and RPC_SYNTAX */
 	uint32_t fault_status;       /* with RPC_FAULT */
+	enum kms_kin kin;            /* who answered the bind, where kin_id was given */
 	uint32_t hresult;            /* of the answer */
 	const uint8_t *body;         /* of the answer; NULL where the host sent none */
 	size_t body_len;
@@ -53,7 +55,9 @@ struct kms_client_params {
 	struct addr source;             /* unset: the kernel's choice */
 	uint32_t timeout_ms;            /* for everything together */
 	const struct rpc_ctx_item *ctx; /* copied; NULL: the KMS interface with NDR32 */
-	size_t n_ctx;                   /* at most RPC_CTX_MAX */
+	size_t n_ctx;                   /* at most RPC_CTX_MAX, one less with kin_id */
+	const struct guid *kin_id;      /* our node's id, to tell another kmsbeacon (kin.h); copied;
+					   NULL: not asked */
 	const uint8_t *body;            /* copied; NULL: bind only */
 	size_t body_len;                /* at most KMS_BODY_MAX (kms_msg.h) */
 	kms_client_done_fn *done;
@@ -70,6 +74,7 @@ struct kms_client {
 	struct tcp_stream stream;
 	uint64_t started_ns;
 	struct rpc_ctx_item ctx[RPC_CTX_MAX];
+	struct guid kin_id;
 	uint16_t ctx_id;            /* of the request */
 	bool be;                    /* byte order of the answer */
 	bool answering;             /* its first fragment has come */

@@ -305,6 +305,64 @@ static void t_several_contexts(void **state)
 	teardown(&f);
 }
 
+/* Who answers the item of kin.h: nobody, a lab, ourselves. */
+static void t_kin(void **state)
+{
+	static const struct guid node = { { 1, 2, 3 } }, other = { { 9 } };
+	static const struct {
+		uint16_t kms, kin;
+		const struct guid *id;
+		int err;
+		enum kms_kin want;
+	} rows[] = {
+		{ RPC_CTX_ACCEPT, RPC_CTX_PROVIDER_REJECT, &other, 0, KMS_KIN_NONE },
+		{ RPC_CTX_ACCEPT, RPC_CTX_ACCEPT, &other, 0, KMS_KIN_LAB },
+		{ RPC_CTX_ACCEPT, RPC_CTX_ACCEPT, &node, 0, KMS_KIN_SELF },
+		{ RPC_CTX_PROVIDER_REJECT, RPC_CTX_ACCEPT, &other, ERR_RPC_NO_INTERFACE,
+		  KMS_KIN_LAB },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kms_client_params p = { .timeout_ms = 5000,
+					       .kin_id = &node,
+					       .done = on_done };
+		struct rpc_hdr h = { .ptype = RPC_BIND_ACK, .call_id = 1 };
+		struct rpc_bind_ack ack = { .max_xmit = 5840, .max_recv = 5840, .n_results = 2 };
+		struct fake_rpc_step *s;
+		struct fixture f;
+		struct rpc_bind b;
+		struct buf out;
+
+		setup(&f);
+		ack.result[0].result = rows[i].kms;
+		ack.result[0].reason = rows[i].kms != 0 ? RPC_REASON_ABSTRACT : 0;
+		ack.result[0].transfer = rpc_syntax_ndr32;
+		kms_kin_accept(&ack.result[1], rows[i].id, KMS_KIN_ROLE_LAB);
+		ack.result[1].result = rows[i].kin;
+		s = fake_rpc_add(&f.peer);
+		buf_init(&out, sizeof(s->reply.b));
+		assert_int_equal(rpc_bind_ack_encode(&out, &h, &ack), 0);
+		memcpy(s->reply.b, out.data, out.len);
+		s->reply.len = out.len;
+		buf_done(&out);
+		p.peer = f.peer.addr;
+		f.c = calloc(1, sizeof(*f.c));
+		assert_non_null(f.c);
+		f.c->owner = &f;
+		kms_client_start(f.c, &f.t.net, &p);
+		test_net_run_until(&f.t, &f.done);
+		assert_int_equal(f.r.err, rows[i].err);
+		assert_int_equal(f.r.kin, rows[i].want);
+		assert_int_equal(rpc_hdr_decode(f.peer.last_pdu.b, f.peer.last_pdu.len, &h), 0);
+		assert_int_equal(rpc_bind_decode(f.peer.last_pdu.b, &h, &b), 0);
+		assert_int_equal(b.n_ctx, 2);
+		assert_true(kms_kin_is_offer(&b.ctx[1]));
+		assert_true(guid_equal(&b.ctx[1].transfer[0].uuid, &node));
+		teardown(&f);
+	}
+}
+
 static void t_too_large_is_our_error(void **state)
 {
 	static const uint8_t body[KMS_BODY_MAX + 1];
@@ -349,6 +407,7 @@ int main(void)
 		cmocka_unit_test(t_endless_answer),
 		cmocka_unit_test(t_transport_failures),
 		cmocka_unit_test(t_several_contexts),
+		cmocka_unit_test(t_kin),
 		cmocka_unit_test(t_too_large_is_our_error),
 		cmocka_unit_test(t_cancel_at_every_step),
 	};
