@@ -44,6 +44,8 @@
 
 struct relay;
 struct relay_call;
+struct relay_held;
+struct upstream;
 
 struct relay_rules {
 	struct kms_pool_rules pool; /* timeout_ms is relay.request_timeout */
@@ -81,7 +83,8 @@ struct relay_params {
 	struct net *net; /* borrowed for the relay's life */
 	struct relay_rules rules;
 	struct guid node_id;
-	/** Whether requests can be served has changed (relay_available()). From the loop. */
+	/** relay_available() or relay_is_up() has changed (the former not for hosts that fail
+	 * requests). From the loop. */
 	void (*changed)(void *ctx);
 	/** A host's state has changed. From the loop. */
 	void (*upstream_changed)(void *ctx, const char *name, enum relay_state from,
@@ -103,8 +106,10 @@ int relay_set_upstreams(struct relay *r, const struct relay_upstream *list, size
 /** Calls end with ERR_CANCELED first. @p done runs once, from the loop. */
 void relay_free(struct relay *r, void (*done)(void *ctx), void *ctx);
 
-/** Would a request be sent to a host now? @p from_relay: one that came through another relay.
- * Unknown hosts count: their first connection is under way. */
+/** Would a request be sent to a host now? @p from_relay: one that came through another relay; then
+ * other relays do not count, nor hosts of which that is not known yet. Unknown hosts count: their
+ * first connection is under way. Where there is no better host, one that fails requests counts once
+ * an interval, so that it can show that it is well: ask for each client, and keep no copy. */
 bool relay_available(const struct relay *r, bool from_relay);
 /** A host is up: what `local` is for the publisher's gate. *ret_known: false before the first news.
  */
@@ -128,14 +133,43 @@ struct relay_call_params {
 	bool be;
 };
 
-/** Owned by the caller, zeroed before start; it stays put until done(), which runs exactly once,
- * from the loop, never inside start or cancel, and may free it. */
+/** Owned by the caller, zeroed before its first start; it stays put until done(), which runs
+ * exactly once, from the loop, never inside start or cancel, and may free it or start it again. */
 struct relay_call {
 	void *owner;
-	struct relay_call_impl *impl; /* private */
+	/* private */
+	struct relay *relay;
+	relay_done_fn *done;
+	uint8_t state;
+	bool be;
+	bool from_relay;
+	bool lab;            /* the message */
+	bool canceled;       /* by the owner */
+	bool moved;          /* its host went down while it waited there */
+	bool fault_repeated; /* by another host: so the request is to blame */
+	uint8_t end;         /* how, where it ends without a host */
+	uint32_t fault_status;
+	uint32_t accused_status;
+	uint32_t attempts;
+	uint32_t failures;
+	int err; /* of the last host that failed */
+	struct kms_version version;
+	struct addr client;
+	const uint8_t *stub;
+	size_t stub_len;
+	uint64_t network; /* relay_choice.h */
+	uint64_t tried;
+	uint64_t started_ms, started_ns, asked_ns;
+	struct upstream *up;      /* that is asked now */
+	struct upstream *faulty;  /* that answered with the fault that is passed on */
+	struct upstream *accused; /* whose fault is to be judged by the next host's answer */
+	struct relay_held *held;  /* the answer to give where no host has a better one */
+	struct relay_call *prev, *next;
+	struct kms_pool_call pool_call;
 };
 void relay_call_start(struct relay *r, struct relay_call *c, const struct relay_call_params *p,
 		      relay_done_fn *done);
+/** Harmless in any state. */
 void relay_call_cancel(struct relay_call *c);
 /** How long a call may take, all hosts together. */
 uint32_t relay_call_ms(const struct relay *r);
