@@ -509,6 +509,7 @@ static void *thread_main(void *arg)
 		(void)pthread_mutex_lock(&s->lock);
 	}
 	(void)pthread_mutex_unlock(&s->lock);
+	close_db(&s->db);
 	return NULL;
 }
 
@@ -632,17 +633,21 @@ void store_flush(struct store *s)
 	}
 }
 
-void store_free(struct store *s)
+void store_finish(struct store *s)
 {
-	if (s == NULL)
-		return;
 	(void)pthread_mutex_lock(&s->lock);
 	s->stopping = true;
 	(void)pthread_cond_signal(&s->work);
 	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void store_free(struct store *s)
+{
+	if (s == NULL)
+		return;
+	store_finish(s);
 	(void)pthread_join(s->thread, NULL);
 	store_dispatch(s);
-	close_db(&s->db);
 	(void)pthread_mutex_destroy(&s->lock);
 	(void)pthread_cond_destroy(&s->work);
 	(void)pthread_cond_destroy(&s->idle);

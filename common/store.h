@@ -63,10 +63,13 @@ int store_new(const char *path, const struct store_schema *const *schemas, size_
  * or an error where there is no such file or it cannot be read.
  */
 int store_read(const char *path, int (*run)(void *ctx, struct store_db *db), void *ctx);
+/** Take no more jobs: the thread finishes what is queued and closes the file, while the caller does
+ * something else before store_free(). */
+void store_finish(struct store *s);
 /** Finish what is queued, then stop the thread and close. done() of every job has run on return. */
 void store_free(struct store *s);
-/** @return 0, or ERR_LIMIT, or ERR_CLOSED from inside a done() that store_free() runs; then done()
- * will not run. */
+/** @return 0, or ERR_LIMIT, or ERR_CLOSED after store_finish() and from inside a done() that
+ * store_free() runs; then done() will not run. */
 int store_submit(struct store *s, struct store_job *job);
 /** Run done() of the jobs that have ended. The owner calls it after `wake`. */
 void store_dispatch(struct store *s);

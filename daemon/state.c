@@ -57,6 +57,11 @@ int state_open(uv_loop_t *loop, const char *state_dir, struct state *ret, bool *
 	return err;
 }
 
+void state_finish(struct state *s)
+{
+	store_finish(s->store);
+}
+
 void state_close(struct state *s)
 {
 	if (s->store != NULL)

@@ -24,6 +24,9 @@ struct state {
  */
 int state_open(uv_loop_t *loop, const char *state_dir, struct state *ret, bool *ret_damaged,
 	       struct err_info *info);
+/** Nothing is written any more: the store's thread closes the file while the caller does something
+ * else before state_close(). */
+void state_finish(struct state *s);
 /**
  * Write what is queued, then close. Every operation that uses the journal must have ended. The
  * struct stays put until the loop has turned once more (env_done() does that), also after a failed

@@ -559,6 +559,30 @@ static void t_free_finishes_what_is_queued(void **state)
 	store_free(NULL);
 }
 
+/* What was taken is done, nothing more is taken, and the loop's thread waits for none of it. */
+static void t_finish(void **state)
+{
+	struct fixture *f = *state;
+	struct job gate = { 0 }, job = { 0 }, late = { 0 };
+
+	assert_int_equal(open_with(f, &schema_v1), 0);
+	submit(f, &gate, run_gate);
+	submit(f, &job, run_insert);
+	store_finish(f->s);
+	assert_int_equal(job.done_calls, 0);
+	late.base = (struct store_job){ .run = run_insert };
+	assert_int_equal(store_submit(f->s, &late.base), ERR_CLOSED);
+	(void)sem_post(&f->gate);
+	store_free(f->s);
+	f->s = NULL;
+	assert_int_equal(gate.done_calls, 1);
+	assert_int_equal(job.done_calls, 1);
+	assert_int_equal(job.err, 0);
+	assert_int_equal(count_files(f, "state.db*"), 1);
+	assert_int_equal(open_with(f, &schema_v1), 0);
+	assert_int_equal(number(f, "SELECT count(*) FROM zone"), 1);
+}
+
 static int write_meanwhile(void *ctx, struct store_db *db)
 {
 	struct fixture *f = ctx;
@@ -611,6 +635,7 @@ int main(void)
 		T(t_queue_is_bounded),
 		T(t_flush_follows_chains),
 		T(t_free_finishes_what_is_queued),
+		T(t_finish),
 		T(t_a_reader_holds_up_no_job),
 		T(t_nothing_stands_beside_a_closed_file),
 	};
