@@ -160,7 +160,7 @@ static void prove(struct pub_item *it, const uint32_t *serial)
 				      .absent = it->plan.absent,
 				      .n_absent = it->plan.n_absent,
 				      .primary_read = fresh ? &it->read : NULL,
-				      .updated_at = it->updated ? &it->result.addr : NULL,
+				      .updated_at = it->updated ? &it->result->addr : NULL,
 				      .want_serial = !fresh || !it->from_cache,
 				      .primary_serial = serial,
 				      .turns = &it->run->asking,
@@ -257,7 +257,7 @@ static void on_update(struct dns_client *c, const struct dns_outcome *o)
 	if (was_stopped(it))
 		return;
 	if (addr_is_set(&o->server))
-		it->result.addr = o->server;
+		it->result->addr = o->server;
 	if (o->err == ERR_OK) {
 		it->updated = true;
 		pub_item_mark(it, PUB_MARK_TAKEN);
@@ -337,7 +337,7 @@ void pub_item_go(struct pub_item *it)
 	it->run->n_planned--;
 	it->state = IT_QUEUE;
 	if (it->run->p.request.dry_run) {
-		it->result.state = PUB_PLANNED;
+		it->result->state = PUB_PLANNED;
 		pub_item_end(it);
 		return;
 	}
@@ -395,7 +395,7 @@ static void plan_and_check(struct pub_item *it)
 		return;
 	}
 	if (it->plan.would_empty) {
-		it->result.would_empty = true;
+		it->result->would_empty = true;
 		end_failed(it, PUB_STAGE_READ, PUB_BLOCK_LAST, ERR_OK);
 		return;
 	}
@@ -498,7 +498,7 @@ static void on_read(struct dns_client *c, const struct dns_outcome *o)
 	if (was_stopped(it))
 		return;
 	if (addr_is_set(&o->server))
-		it->result.addr = o->server;
+		it->result->addr = o->server;
 	if (o->msg == NULL || (o->err != ERR_OK && o->err != ERR_RCODE_NXDOMAIN)) {
 		if (it->from_cache && o->err != ERR_CANCELED) {
 			start_zone(it);
@@ -554,7 +554,7 @@ static void on_zone(struct pub_zone_op *op, const struct pub_zone_outcome *o)
 			pub_item_end(it);
 		} else if (o->has_read) {
 			it->exists = o->exists;
-			it->result.addr = o->addr;
+			it->result->addr = o->addr;
 			pub_turn_give(&it->turn);
 			use_read(it);
 		} else { /* in the same turn, so that the first wave is soon complete */

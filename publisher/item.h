@@ -62,8 +62,8 @@ struct pub_item {
 	bool ad_asked; /* at most once */
 	bool ad_out;   /* a question is */
 	struct pub_findings findings;
-	struct pub_proof *proof; /* what result.proof points to */
-	struct pub_result result;
+	struct pub_proof *proof;   /* what result->proof points to */
+	struct pub_result *result; /* in the run's list */
 };
 
 enum pub_run_state { RUN_WORKING, RUN_SETTLING, RUN_CLOSING };
@@ -77,6 +77,7 @@ struct pub_run {
 	enum pub_run_state state;
 	struct pub_targets *targets;
 	struct pub_item *items;
+	struct pub_result *results; /* [i] is that of items[i] */
 	size_t n_items;
 	size_t n_reading, n_planned, n_updating, n_done;
 	size_t n_unsettled; /* ended since the journal was written */

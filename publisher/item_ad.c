@@ -24,7 +24,7 @@ static bool told_by_rcode(unsigned rcode)
  * a dry run would otherwise promise what will be refused. */
 static bool matters(const struct pub_item *it)
 {
-	const struct pub_result *r = &it->result;
+	const struct pub_result *r = it->result;
 	bool of_primary = it->failed_at != PUB_STAGE_HOST &&
 			  (it->failed_at != PUB_STAGE_WALK || it->target->n_servers > 0);
 
@@ -49,8 +49,8 @@ static void tell(struct pub_item *it, const struct dns_name *zone, const struct 
 	dns_name_format(domain, d);
 	(void)pub_findings_add(&it->findings, FINDING_AD_INTEGRATED,
 			       "the primary of %s, %s, is a domain controller of %s", z, m, d);
-	if (it->result.state != PUB_PLANNED)
-		pub_explain_ad(z, m, it->result.hint);
+	if (it->result->state != PUB_PLANNED)
+		pub_explain_ad(z, m, it->result->hint);
 }
 
 static void ask(struct pub_turn *t);
@@ -117,7 +117,7 @@ static void ask(struct pub_turn *t)
 bool pub_item_ad_start(struct pub_item *it)
 {
 	struct pub_run *run = it->run;
-	const struct dns_name *zone = it->zone != NULL ? &it->zone->zone : &it->result.zone;
+	const struct dns_name *zone = it->zone != NULL ? &it->zone->zone : &it->result->zone;
 	const struct dns_name *mname = it->zone != NULL ? &it->zone->mname : &it->failed_mname;
 	enum pub_ad_step step;
 

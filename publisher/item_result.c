@@ -41,7 +41,7 @@ bool pub_item_worked_before(const struct pub_item *it)
 
 static void put_server(struct pub_item *it)
 {
-	struct pub_result *r = &it->result;
+	struct pub_result *r = it->result;
 
 	if (it->zone == NULL)
 		return;
@@ -55,7 +55,7 @@ static void put_server(struct pub_item *it)
 
 static void take_verdict(struct pub_item *it, const struct pub_failure *f)
 {
-	struct pub_result *r = &it->result;
+	struct pub_result *r = it->result;
 	struct pub_verdict v;
 
 	pub_explain(f, &v);
@@ -93,9 +93,9 @@ void pub_item_fail(struct pub_item *it, const struct pub_failure *facts)
 	}
 	if (f.other == NULL)
 		f.other = "";
-	f.server = it->result.server;
-	if (it->zone != NULL && addr_is_set(&it->result.addr)) {
-		addr_format(&it->result.addr, t.addr);
+	f.server = it->result->server;
+	if (it->zone != NULL && addr_is_set(&it->result->addr)) {
+		addr_format(&it->result->addr, t.addr);
 		f.server = t.addr;
 	}
 	take_verdict(it, &f);
@@ -119,9 +119,9 @@ void pub_item_fail_zone(struct pub_item *it, const struct pub_zone_outcome *o)
 	f.mname = name_text(&o->mname, t.mname);
 	f.other = name_text(&o->other, t.other);
 	it->failed_mname = o->mname;
-	it->result.zone = o->found;
-	it->result.owner = o->owner;
-	(void)snprintf(it->result.server, sizeof(it->result.server), "%s", o->server);
+	it->result->zone = o->found;
+	it->result->owner = o->owner;
+	(void)snprintf(it->result->server, sizeof(it->result->server), "%s", o->server);
 	take_verdict(it, &f);
 }
 
@@ -150,8 +150,8 @@ static void find_unknown(struct pub_item *it)
 {
 	char name[DNSNAME_TEXT_MAX];
 
-	for (size_t i = 0; i < it->result.n_proof; i++) {
-		const struct pub_proof *p = &it->result.proof[i];
+	for (size_t i = 0; i < it->result->n_proof; i++) {
+		const struct pub_proof *p = &it->result->proof[i];
 
 		if (p->state == PUB_PROOF_UNKNOWN)
 			(void)pub_findings_add(&it->findings, FINDING_SERVER_UNKNOWN,
@@ -162,7 +162,7 @@ static void find_unknown(struct pub_item *it)
 
 void pub_item_prove(struct pub_item *it, struct pub_proof_outcome *o)
 {
-	struct pub_result *r = &it->result;
+	struct pub_result *r = it->result;
 	char other[DNSNAME_TEXT_MAX], record[DNS_SRV_TEXT_MAX];
 	struct pub_failure f = { .stage = PUB_STAGE_PROOF,
 				 .block = o->block,
@@ -234,7 +234,7 @@ static void more_findings(struct pub_item *it)
 static void keep_zone(struct pub_item *it)
 {
 	struct pub_zone_cache *c = it->run->p.zones;
-	bool good = pub_result_ok(&it->result) || it->result.state == PUB_LAGGING;
+	bool good = pub_result_ok(it->result) || it->result->state == PUB_LAGGING;
 
 	if (c == NULL)
 		return;
@@ -268,7 +268,7 @@ static void log_findings(const struct pub_item *it, const char *domain)
 {
 	const struct pub_reconcile_params *p = &it->run->p;
 	const struct log_ctx *log = &it->run->log;
-	const char *view = it->result.view;
+	const char *view = it->result->view;
 	bool news = p->is_news == NULL || p->is_news(p->ctx, it->target, sum_of(&it->findings));
 
 	for (size_t i = 0; i < it->findings.n; i++) {
@@ -289,7 +289,7 @@ static void log_findings(const struct pub_item *it, const char *domain)
 /* One outcome event for each domain, as the host service has them (behaviour §1.6). */
 static void log_event(const struct pub_item *it)
 {
-	const struct pub_result *r = &it->result;
+	const struct pub_result *r = it->result;
 	const struct log_ctx *log = &it->run->log;
 	const char *what = it->run->p.request.mode == PUB_DRAIN ? "drain"
 			   : pub_run_withdraws(it->run)         ? "withdraw"
@@ -319,7 +319,7 @@ static void log_event(const struct pub_item *it)
 
 void pub_item_finish_result(struct pub_item *it)
 {
-	struct pub_result *r = &it->result;
+	struct pub_result *r = it->result;
 
 	r->domain = it->target->domain;
 	r->view = it->target->view;

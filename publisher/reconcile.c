@@ -42,6 +42,7 @@ static void run_free(struct pub_run *run)
 	for (size_t i = 0; run->items != NULL && i < run->n_items; i++)
 		pub_item_done(&run->items[i]);
 	free(run->items);
+	free(run->results);
 	pub_index_each(&run->updating, free);
 	pub_index_done(&run->updating);
 	pub_ad_cache_free(run->own_ad);
@@ -53,21 +54,12 @@ static void run_free(struct pub_run *run)
 static void deliver(struct pub_run *run)
 {
 	struct pub_reconcile *r = run->r;
-	struct pub_result *list = NULL;
-	size_t n = 0;
+	bool ok = run->err == ERR_OK;
 
 	if (run->open > 0)
 		return;
-	if (run->err == ERR_OK) {
-		list = calloc(run->n_items > 0 ? run->n_items : 1, sizeof(*list));
-		if (list == NULL)
-			run->err = ERR_NOMEM;
-		for (; list != NULL && n < run->n_items; n++)
-			list[n] = run->items[n].result;
-	}
 	r->impl = NULL;
-	run->done(r, run->err, list, n);
-	free(list);
+	run->done(r, run->err, ok ? run->results : NULL, ok ? run->n_items : 0);
 	run_free(run);
 }
 
@@ -318,7 +310,8 @@ static int add_items(struct pub_run *run)
 	size_t n = pub_targets_count(run->targets);
 
 	run->items = calloc(n > 0 ? n : 1, sizeof(*run->items));
-	if (run->items == NULL)
+	run->results = calloc(n > 0 ? n : 1, sizeof(*run->results));
+	if (run->items == NULL || run->results == NULL)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < n; i++) {
 		const struct pub_target *t = pub_targets_at(run->targets, i);
@@ -329,6 +322,7 @@ static int add_items(struct pub_run *run)
 		if (apply_holds(run, t) != ERR_OK)
 			return ERR_NOMEM;
 		it->run = run;
+		it->result = &run->results[run->n_items];
 		it->target = t;
 		it->net = *run->net;
 		if (addr_is_set(&t->source4))
