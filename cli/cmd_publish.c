@@ -25,17 +25,37 @@ static bool is_about_orphans(const struct cli_args *a)
 	return strcmp(cli_command_of(a)->name, "withdraw") == 0 && cli_has(a, "orphans");
 }
 
-static int print_report(const struct cli_args *a, const json_t *report)
+static void print_for_people(const struct cli_args *a, const json_t *report)
 {
-	if (cli_has(a, "json"))
-		print_json(json_incref((json_t *)(uintptr_t)report));
-	else if (json_array_size(json_object_get(report, "domains")) > 0)
+	if (json_array_size(json_object_get(report, "domains")) > 0)
 		publish_print(stdout, report);
 	else
 		(void)printf("nothing to do: %s\n",
 			     is_about_orphans(a)
 				     ? "no domain that is no longer configured has records of ours"
 				     : "no domain is configured under publish.domains");
+}
+
+/* Of `publish` only: `withdraw` says on its own account what it removes. */
+static void tell_orphans(const struct cli_args *a, const json_t *orphans)
+{
+	size_t n = json_array_size(orphans);
+
+	if (n > 0 && strcmp(cli_command_of(a)->name, "publish") == 0)
+		(void)fprintf(
+			stderr,
+			"kmsbeacon publish: %zu domain%s, no longer configured, still %s records "
+			"from here: kmsbeacon withdraw --orphans\n",
+			n, n == 1 ? "" : "s", n == 1 ? "has" : "have");
+}
+
+static int print_report(const struct cli_args *a, const json_t *report)
+{
+	if (cli_has(a, "json"))
+		print_json(json_incref((json_t *)(uintptr_t)report));
+	else
+		print_for_people(a, report);
+	tell_orphans(a, json_object_get(report, "orphans"));
 	return pub_report_exit(report);
 }
 
@@ -50,24 +70,53 @@ static int complain(const struct cli_args *a, int err, const char *text)
 /* ---- without a daemon ---- */
 
 struct alone {
+	const struct cli_args *args;
 	struct state state;
 	bool state_is_open;
-	json_t *report;
-	int err;
 	const struct pub_targets *targets;
-	size_t n_orphans;
+	int err;
+	int code;
 };
+
+static int print_results(const struct cli_args *a, const struct pub_result *results, size_t n,
+			 const json_t *orphans)
+{
+	struct buf text;
+	json_t *report;
+	int err = 0, code = CLI_YES;
+
+	if (cli_has(a, "json")) {
+		buf_init(&text, REPORT_TEXT_MAX);
+		err = pub_report_write(&text, results, n, orphans);
+		if (err == 0)
+			(void)fwrite(text.data, 1, text.len, stdout);
+		if (err == 0)
+			(void)fputc('\n', stdout);
+		buf_done(&text);
+	} else {
+		report = pub_report_json(results, n);
+		print_for_people(a, report);
+		json_decref(report);
+	}
+	tell_orphans(a, orphans);
+	for (size_t i = 0; i < n; i++)
+		if (!pub_result_ok(&results[i]))
+			code = CLI_NO;
+	return err == 0 ? code : complain(a, err, err_text(err));
+}
 
 static void on_reconciled(struct pub_reconcile *r, int err, const struct pub_result *results,
 			  size_t n)
 {
 	struct alone *w = r->owner;
+	json_t *orphans = pub_report_orphans(w->targets, w->state.journal);
 
+	if (w->state_is_open)
+		state_finish(&w->state); /* while this is printed */
 	w->err = err;
-	w->report = err == 0 ? pub_report_json(results, n) : NULL;
-	for (size_t i = 0; w->state_is_open && i < pub_journal_count(w->state.journal); i++)
-		w->n_orphans +=
-			pub_targets_is_orphan(w->targets, pub_journal_at(w->state.journal, i));
+	if (err == 0)
+		w->code = print_results(w->args, results, n, orphans);
+	json_decref(orphans);
 	if (w->state_is_open)
 		state_close(&w->state); /* the loop has nothing left to wait for */
 }
@@ -111,7 +160,7 @@ static int publish_alone(const struct cli_args *a, struct session *s,
 {
 	struct config_errors errs = { 0 };
 	struct pub_targets *targets = NULL;
-	struct alone w = { 0 };
+	struct alone w = { .args = a };
 	struct keys keys;
 	struct err_info info = { "" };
 	int lock = -1;
@@ -130,17 +179,9 @@ static int publish_alone(const struct cli_args *a, struct session *s,
 		err = lock_take(s->config->node.state_dir, &lock, &info);
 	if (err == 0)
 		err = reconcile_alone(s, rq, targets, &w, &info);
-	code = err == 0 ? print_report(a, w.report) : complain(a, err, info.text);
-	if (w.n_orphans > 0 && !rq->withdraw)
-		(void)fprintf(
-			stderr,
-			"kmsbeacon publish: %zu domain%s, no longer configured, still %s records "
-			"from here: kmsbeacon withdraw --orphans\n",
-			w.n_orphans, w.n_orphans == 1 ? "" : "s",
-			w.n_orphans == 1 ? "has" : "have");
+	code = err == 0 ? w.code : complain(a, err, info.text);
 	(void)uv_run(&s->env.loop,
 		     UV_RUN_DEFAULT); /* the state's last handle closes here, in this frame */
-	json_decref(w.report);
 	pub_targets_unref(targets);
 	keys_done(&keys);
 	lock_release(lock);

@@ -151,17 +151,27 @@ json_t *daemon_status(struct daemon *d)
 
 /* ---- publish, withdraw ---- */
 
+struct publish_call {
+	struct daemon *daemon;
+	struct control_call *call;
+};
+
 static void on_published(void *ctx, int err, const struct pub_result *results, size_t n)
 {
-	struct control_call *call = ctx;
+	struct publish_call *c = ctx;
+	struct daemon *d = c->daemon;
 	json_t *report;
 
 	if (err != 0) {
-		control_fail(call, 1, err_name(err), err_text(err));
-		return;
+		control_fail(c->call, 1, err_name(err), err_text(err));
+	} else {
+		report = pub_report_json(results, n);
+		(void)json_object_set_new(
+			report, "orphans",
+			pub_report_orphans(pub_engine_targets(d->engine), d->store.journal));
+		control_answer(c->call, report != NULL ? pub_report_exit(report) : 1, report);
 	}
-	report = pub_report_json(results, n);
-	control_answer(call, report != NULL ? pub_report_exit(report) : 1, report);
+	free(c);
 }
 
 static void request_publish(struct daemon *d, struct control_call *call, bool withdraw,
@@ -170,6 +180,7 @@ static void request_publish(struct daemon *d, struct control_call *call, bool wi
 	struct publish_request rq;
 	struct pub_request view;
 	struct pub_targets *targets = NULL;
+	struct publish_call *c;
 	struct err_info info = { "" };
 	uint64_t id;
 	int err = publish_request_parse(withdraw, args, &rq, &info);
@@ -185,9 +196,16 @@ static void request_publish(struct daemon *d, struct control_call *call, bool wi
 		return;
 	}
 	publish_request_view(&rq, &view);
-	err = pub_engine_request(d->engine, &view, on_published, call, &id);
-	if (err != 0)
+	c = malloc(sizeof(*c));
+	err = ERR_NOMEM;
+	if (c != NULL) {
+		*c = (struct publish_call){ .daemon = d, .call = call };
+		err = pub_engine_request(d->engine, &view, on_published, c, &id);
+	}
+	if (err != 0) {
+		free(c);
 		control_fail(call, 1, err_name(err), err_text(err));
+	}
 }
 
 static void request_reload(struct daemon *d, struct control_call *call)

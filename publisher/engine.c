@@ -444,6 +444,11 @@ void pub_engine_start(struct pub_engine *e)
 	next_step(e);
 }
 
+const struct pub_targets *pub_engine_targets(const struct pub_engine *e)
+{
+	return e->targets;
+}
+
 static void all_due(struct pub_engine *e)
 {
 	for (size_t i = 0; i < e->n_rows; i++)

@@ -31,6 +31,8 @@ struct pub_engine_params {
 /** 0 or ERR_NOMEM. Nothing runs before pub_engine_start(). */
 int pub_engine_new(const struct pub_engine_params *p, struct pub_engine **ret);
 void pub_engine_start(struct pub_engine *e);
+/** Those of the last reload; borrowed until the next one. */
+const struct pub_targets *pub_engine_targets(const struct pub_engine *e);
 /** A reload: new targets are checked at once, those that are gone become orphans. A run under way
  * ends with the targets it began with. 0 or ERR_NOMEM (the old ones stay). */
 int pub_engine_set_targets(struct pub_engine *e, struct pub_targets *targets, uint32_t refresh_ms,

@@ -131,6 +131,58 @@ json_t *pub_report_json(const struct pub_result *results, size_t n)
 	return list != NULL ? json_pack("{s:o}", "domains", list) : NULL;
 }
 
+json_t *pub_report_orphans(const struct pub_targets *targets, struct pub_journal *j)
+{
+	json_t *list = json_array();
+	size_t n = j != NULL ? pub_journal_count(j) : 0;
+
+	for (size_t i = 0; list != NULL && i < n; i++) {
+		const struct pub_set *set = pub_journal_at(j, i);
+
+		if (pub_targets_is_orphan(targets, set) &&
+		    json_array_append_new(list, json_pack("{s:o, s:s}", "domain",
+							  name_or_null(&set->domain), "view",
+							  set->view)) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static int put(const char *text, size_t len, void *ctx)
+{
+	return buf_append(ctx, text, len);
+}
+
+static int put_json(struct buf *out, const json_t *value)
+{
+	return json_dump_callback(value, put, out, JSON_COMPACT) == 0 ? ERR_OK : ERR_NOMEM;
+}
+
+int pub_report_write(struct buf *out, const struct pub_result *results, size_t n,
+		     const json_t *orphans)
+{
+	int err = buf_printf(out, "{\"domains\":[");
+
+	for (size_t i = 0; err == ERR_OK && i < n; i++) {
+		json_t *o = result_json(&results[i]);
+
+		if (i > 0)
+			err = buf_append(out, ",", 1);
+		if (err == ERR_OK)
+			err = put_json(out, o);
+		json_decref(o);
+	}
+	if (err == ERR_OK)
+		err = buf_printf(out, "],\"orphans\":");
+	if (err == ERR_OK)
+		err = put_json(out, orphans);
+	if (err == ERR_OK)
+		err = buf_append(out, "}", 1);
+	return err;
+}
+
 static json_t *time_json(int64_t ms)
 {
 	char text[CLOCK_TEXT_MAX];

@@ -302,14 +302,20 @@ def test_P06_domain_that_is_no_longer_configured(site, daemon):
     both = [f"{{ domain: {d}, lab: true, key: corp }}" for d in (CORP, "other.test")]
     site.run(domains=both)
     r = site.kb("publish", "-c", site.config(domains=both[1:]))
-    assert r.code == 0 and "1 domain, no longer configured, still has records" in r.err, r
+    said = "1 domain, no longer configured, still has records"
+    assert r.code == 0 and said in r.err, r
     assert site.rdata() == sorted([FOREIGN, ONE])  # nothing goes unasked
+    alone = site.kb("publish", "--json", "-c", site.config(domains=both[1:]))
+    assert alone.json["orphans"] == [{"domain": CORP, "view": ""}] and said in alone.err, alone
     d = daemon(site.config(domains=both[1:]))
+    asked = d.command("publish", "--json")
+    assert asked.json["orphans"] == alone.json["orphans"] and said in asked.err, asked
     d.wait_log(f"publisher.orphan domain={CORP}")
     rows = d.command("status", "--json").json["records"]
     assert {r["domain"]: r["state"] for r in rows}[CORP] == "orphan"
     gone = d.command("withdraw", "--orphans", "--json")
     assert gone.code == 0 and [x["domain"] for x in gone.json["domains"]] == [CORP], gone
+    assert gone.json["orphans"] == [], gone
     assert site.rdata() == [FOREIGN] and len(site.primary.records("_vlmcs._tcp.other.test", "SRV")) == 1
     assert CORP not in [r["domain"] for r in d.command("status", "--json").json["records"]]
     again = d.command("withdraw", "--orphans")

@@ -118,6 +118,29 @@ static void t_json(void **state)
 	json_decref(report);
 }
 
+static void t_text_is_the_tree(void **state)
+{
+	struct pub_result r[2] = { result(), result() };
+	json_t *tree = pub_report_json(r, 2);
+	json_t *orphans = json_pack("[{s:s, s:s}]", "domain", "old.example", "view", "");
+	struct buf text, small;
+	json_t *read;
+
+	(void)state;
+	buf_init(&text, 1 << 20);
+	buf_init(&small, 100);
+	assert_int_equal(pub_report_write(&text, r, 2, orphans), 0);
+	read = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+	(void)json_object_set_new(tree, "orphans", orphans);
+	assert_non_null(read);
+	assert_true(json_equal(read, tree));
+	assert_int_not_equal(pub_report_write(&small, r, 2, orphans), 0);
+	json_decref(read);
+	json_decref(tree);
+	buf_done(&text);
+	buf_done(&small);
+}
+
 static const char *as_text(const struct pub_result *r)
 {
 	json_t *report = pub_report_json(r, 1);
@@ -310,9 +333,13 @@ static void t_policy_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(t_json),    cmocka_unit_test(t_text),
-		cmocka_unit_test(t_targets), cmocka_unit_test(t_targets_need_a_port),
-		cmocka_unit_test(t_policy),  cmocka_unit_test(t_policy_words),
+		cmocka_unit_test(t_json),
+		cmocka_unit_test(t_text_is_the_tree),
+		cmocka_unit_test(t_text),
+		cmocka_unit_test(t_targets),
+		cmocka_unit_test(t_targets_need_a_port),
+		cmocka_unit_test(t_policy),
+		cmocka_unit_test(t_policy_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
