@@ -44,7 +44,7 @@ fuzz-replay:
 	@for t in $(FUZZ_TARGETS); do build/asan/fuzzers/replay_$$t tests/fuzz/corpus/$$t || exit 1; done
 
 # Benchmarks: a table against other programs in one run; never a pass or a failure (docs/benchmarks.md).
-BENCH_TOOLS   := $(BUILD)/bench/delay $(BUILD)/bench/measure $(BUILD)/bench/echo $(BUILD)/bench/kmsload $(BUILD)/bench/rpchost
+BENCH_TOOLS   := $(BUILD)/bench/delay $(BUILD)/bench/measure $(BUILD)/bench/echo $(BUILD)/bench/kmsload $(BUILD)/bench/presigned $(BUILD)/bench/rpchost
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

@@ -6,17 +6,25 @@ Each run begins with no record in any zone and, for kmsbeacon, with an empty sta
 told server and zone, so that it sends nothing but 1,000 UPDATEs, one `send` each, in one process.
 kmsbeacon does its whole run: discovery, reads, journal, updates, proof. Runs alternate; a ratio is
 that of the medians. After every run dig counts the records; one that is missing ends the bench.
+
+On bare loopback the server bounds both, so a third program says by how much: presigned.c puts the same
+messages as kmsbeacon to the server, made and signed before its time begins, and does nothing else.
 """
 
 import json
 import os
 import re
 import statistics
+import struct
 import subprocess
 import sys
 import time
 
-from common import PROGRAM, QUIET, RTT_MS, RUN_TIMEOUT_S, RUNS, Delay, fact, measure, spread, write
+from common import BUILD, PROGRAM, QUIET, RTT_MS, RUN_TIMEOUT_S, RUNS, Delay, fact, measure, spread, write
+
+import dns.flags
+import dns.message
+import dns.update
 
 from kblib.bind import Key, Named, Zone, zone_text
 from kblib.loopback import Loopback, free_port
@@ -24,6 +32,9 @@ from kblib.process import Process, wait_until
 
 ZONES = int(os.environ.get("BENCH_ZONES", "1000"))
 SRV, SOA, TARGET = "33", "6", "kms1.bench.test"
+
+# What presigned.c sends for each zone: which zone is it, the set, the update, serial and name servers, the set.
+ALL_STEPS, UPDATE_ONLY = "wqusq", "u"
 
 
 class Bench:
@@ -113,18 +124,47 @@ class Bench:
         self.expect(ZONES, "kmsbeacon publish")
         return m
 
+    def message(self, step, zone, number):
+        owner = f"_vlmcs._tcp.{zone}."
+        if step == "u":
+            m = dns.update.Update(zone)
+            m.add(owner, 3600, "SRV", f"0 0 1688 {TARGET}.")
+        else:
+            name, rrtype = {"w": (owner, "SOA"), "q": (owner, "SRV"), "s": (zone, "SOA")}[step]
+            m = dns.message.make_query(name, rrtype, use_edns=0, payload=1232)
+        m.id = number
+        if step != "w":  # the one question to the resolver
+            m.flags &= ~dns.flags.RD
+            m.use_tsig(self.key.keyring, original_id=number)
+        return m.to_wire()
+
+    def run_presigned(self, port, steps):
+        self.clean()
+        path = os.path.join(self.folder, "presigned")
+        with open(path, "wb") as f:
+            for i, (zone, step) in enumerate((z, s) for z in self.zones for s in steps):
+                wire = self.message(step, zone, i)
+                f.write(struct.pack("!H", len(wire)) + wire)
+        m = self.measure([os.path.join(BUILD, "bench", "presigned"), path, self.address, str(port), steps])
+        self.expect(ZONES, "presigned")
+        return m
+
     def compare(self, port, delay=None):
-        """Median seconds of both, memory, and what left for the server in one run of each."""
-        peer, ours, sent = [], [], {}
+        """What each took, in turns, and what left for the server in one run of each."""
+        programs = {"nsupdate": lambda n: self.run_nsupdate(port), "kmsbeacon": lambda n: self.run_kmsbeacon(port, n)}
+        if not delay:
+            for steps in (ALL_STEPS, UPDATE_ONLY):
+                programs[steps] = lambda n, steps=steps: self.run_presigned(port, steps)
+        took, sent = {who: [] for who in programs}, {}
         for n in range(RUNS):
-            for who, runs, run in (("nsupdate", peer, self.run_nsupdate), ("kmsbeacon", ours, lambda p: self.run_kmsbeacon(p, n))):
+            for who, run in programs.items():
                 if delay:
                     delay.counts()
-                runs.append(run(port))
+                took[who].append(run(n))
                 if delay:
                     sent[who] = delay.counts()
-                print(f"  {who:9} {n + 1}/{RUNS}: {runs[-1]['wall_s']:7.3f} s", file=sys.stderr, flush=True)
-        return peer, ours, sent
+                print(f"  {who:9} {n + 1}/{RUNS}: {took[who][-1]['wall_s']:7.3f} s", file=sys.stderr, flush=True)
+        return took, sent
 
     def steady(self, port, delay):
         """What a daemon asks in one refresh in which nothing is to be done, and its peak memory."""
@@ -160,12 +200,23 @@ class Bench:
             return sum(int(n) for n in re.findall(r"^\s*(\d+) .*quota", f.read(), re.M | re.I))
 
 
-def speed(rows, name, peer, ours, least):
-    a = statistics.median(m["wall_s"] for m in peer)
-    b = statistics.median(m["wall_s"] for m in ours)
-    fact(rows, f"{name}: nsupdate, bare updates", f"{a:.3f} s ({spread(peer)})", "", None)
-    fact(rows, f"{name}: kmsbeacon publish, whole run", f"{b:.3f} s ({spread(ours)})", "", None)
-    fact(rows, f"{name}: kmsbeacon is faster by", f"{a / b:.1f} times", f">= {least} times", a / b >= least)
+def median_s(runs):
+    return statistics.median(m["wall_s"] for m in runs)
+
+
+def speed(rows, name, took, least):
+    peer, ours = took["nsupdate"], took["kmsbeacon"]
+    ratio = median_s(peer) / median_s(ours)
+    fact(rows, f"{name}: nsupdate, bare updates", f"{median_s(peer):.3f} s ({spread(peer)})", "", None)
+    fact(rows, f"{name}: kmsbeacon publish, whole run", f"{median_s(ours):.3f} s ({spread(ours)})", "", None)
+    fact(rows, f"{name}: kmsbeacon is faster by", f"{ratio:.1f} times", f">= {least} times", ratio >= least)
+
+
+def bounds(rows, took):
+    """What the server alone allows."""
+    for what, steps in (("the same messages, signed beforehand", ALL_STEPS), ("the updates alone, signed beforehand", UPDATE_ONLY)):
+        ratio = median_s(took["nsupdate"]) / median_s(took[steps])
+        fact(rows, f"loopback: {what}", f"{ratio:.2f} times, {median_s(took[steps]):.3f} s ({spread(took[steps])})", "", None)
 
 
 def asked(counts):
@@ -179,18 +230,19 @@ def run(folder, rows):
     delay = None
     try:
         print("bare loopback", file=sys.stderr)
-        peer, ours, _ = bench.compare(bench.named.port)
-        speed(rows, "loopback", peer, ours, 2)
+        near, _ = bench.compare(bench.named.port)
+        speed(rows, "loopback", near, 2)
+        bounds(rows, near)
         delay = Delay(bench.address, free_port(bench.address), bench.named, RTT_MS)
         print(f"{RTT_MS:g} ms of round-trip delay", file=sys.stderr)
-        peer, far, sent = bench.compare(delay.port, delay)
-        speed(rows, f"{RTT_MS:g} ms", peer, far, 12)
+        far, sent = bench.compare(delay.port, delay)
+        speed(rows, f"{RTT_MS:g} ms", far, 12)
         for who in ("nsupdate", "kmsbeacon"):
             s = sent[who]
             fact(rows, f"{who} sends", f"{s['updates']} UPDATE, {s['queries']} queries, {s['tcp']} TCP", "", None)
         quota = bench.over_quota()
         fact(rows, "updates over named's update-quota", str(quota), "0", quota == 0)
-        mb = max(m["rss_kb"] for m in [*ours, *far]) / 1024
+        mb = max(m["rss_kb"] for m in [*near["kmsbeacon"], *far["kmsbeacon"]]) / 1024
         fact(rows, f"peak memory, publish, {ZONES} domains", f"{mb:.1f} MB", "<= 40 MB", mb <= 40)
         counts, rss_kb = bench.steady(delay.port, delay)
         steady = counts["updates"] == 0 and counts["types"].get(SRV) == ZONES and counts["queries"] == ZONES
