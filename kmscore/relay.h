@@ -20,7 +20,8 @@
  *
  * Health: a host is up while a new connection was bound, or a request answered, within the last
  * interval; without such news it is probed. A host that binds and fails requests (faults, too slow)
- * for `fall` requests in a row is told apart: it is asked last, and with one request an interval.
+ * for `fall` requests in a row is told apart: it gets no requests but a copy of one each interval,
+ * or, where nobody is better, that one request itself, to find out whether it is well again.
  */
 #ifndef KMSBEACON_KMSCORE_RELAY_H
 #define KMSBEACON_KMSCORE_RELAY_H

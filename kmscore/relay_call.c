@@ -189,7 +189,8 @@ static int follow_route(const struct relay_call *c, int i, const struct relay_qu
 			      relay_now(r), &served_by))
 		return i;
 	for (size_t k = 0; k < r->n_up; k++)
-		if (r->candidate[k].name_hash == served_by &&
+		if (r->candidate[k].name_hash == served_by && (q->tried >> k & 1) == 0 &&
+
 		    r->candidate[k].class == UPSTREAM_GOOD && relay_may_serve(&r->candidate[k], q))
 			return (int)k;
 	return i;
@@ -213,7 +214,7 @@ static int pick(const struct relay_call *c)
 		for (size_t k = 0; k < r->n_up; k++)
 			upstream_refresh(r->up[k]);
 	i = relay_choose(r->candidate, r->n_up, &q);
-	if (i >= 0 && c->attempts == 0 && relay_routes_count(r->routes) > 0)
+	if (i >= 0 && relay_routes_count(r->routes) > 0)
 		i = follow_route(c, i, &q);
 	return i;
 }
@@ -332,8 +333,7 @@ static void go_on(struct relay_call *c, const struct relay_judgement *j,
 
 	if (j->verdict == RELAY_FAIL) {
 		c->err = j->err;
-		if (c->held == NULL)
-			c->failures++;
+		c->failures++;
 		may = relay_may_ask_next(c->held != NULL, c->failures, c->relay->rules.retry);
 	}
 	next = may ? pick(c) : -1;

@@ -226,6 +226,10 @@ static void t_route_is_remembered(void **state)
 	request(&x, "192.0.2.2:4711"); /* another one */
 	answers(0, 0);
 	assert_answer(&x, 'a', 0);
+	request(&x, "192.0.2.1:5002"); /* and that host fails: not a second time */
+	fails(2, ERR_CLOSED, KMS_POOL_SENT);
+	answers(0, 0);
+	assert_answer(&x, 'a', 0);
 	bound(2, -ECONNREFUSED); /* the host it is served by is down */
 	request(&x, "192.0.2.1:5001");
 	answers(0, 0);
