@@ -20,9 +20,9 @@
 #include "common/mem.h"
 #include "kmscore/kin.h"
 #include "kmscore/kms_msg.h"
+#include "kmscore/link.h"
 #include "kmscore/rpc.h"
 #include "net/net.h"
-#include "net/tcp_stream.h"
 
 struct kms_client;
 
@@ -41,6 +41,7 @@ struct kms_client_result {
 	bool rejected;               /* with RPC_NAK: a context was rejected, not the bind */
 	uint16_t reason;             /* with RPC_NAK, RPC_NO_INTERFACE and RPC_SYNTAX */
 	uint32_t fault_status;       /* with RPC_FAULT */
+	const char *why;             /* more about err, one clause, static; may be NULL */
 	enum kms_kin kin;            /* who answered the bind, where kin_id was given */
 	uint32_t hresult;            /* of the answer */
 	const uint8_t *body;         /* of the answer; NULL where the host sent none */
@@ -63,24 +64,20 @@ struct kms_client_params {
 	kms_client_done_fn *done;
 };
 
-enum kms_client_state { KC_IDLE, KC_CONNECTING, KC_BINDING, KC_CALLING, KC_CLOSING, KC_DONE };
+enum kms_client_state { KC_IDLE, KC_RUNNING, KC_CLOSING, KC_DONE };
 
 struct kms_client {
 	void *owner; /* the caller's */
 	/* private */
 	enum kms_client_state state;
 	struct kms_client_params p;
-	struct net *net;
-	struct tcp_stream stream;
-	uint64_t started_ns;
+	struct kms_link link;
 	struct rpc_ctx_item ctx[RPC_CTX_MAX];
 	struct guid kin_id;
-	uint16_t ctx_id;            /* of the request */
-	bool be;                    /* byte order of the answer */
-	bool answering;             /* its first fragment has come */
 	uint8_t body[KMS_BODY_MAX]; /* of the request */
-	struct buf stub;            /* of the answer, in the making */
-	struct kms_client_result r;
+	struct buf stub;            /* of the answer */
+	bool be;                    /* its octet order */
+	uint32_t fault_status;      /* of the call */
 };
 
 void kms_client_start(struct kms_client *c, struct net *net, const struct kms_client_params *p);

@@ -214,3 +214,14 @@ void tcp_stream_set_deadline(struct tcp_stream *s, uint32_t timeout_ms)
 	if (is_live(s))
 		uv_timer_start(&s->timer, on_timeout, timeout_ms, 0);
 }
+
+void tcp_stream_clear_deadline(struct tcp_stream *s)
+{
+	if (is_live(s))
+		uv_timer_stop(&s->timer);
+}
+
+bool tcp_stream_is_open(const struct tcp_stream *s)
+{
+	return s->state == TS_OPEN;
+}
