@@ -6,11 +6,12 @@
 #include "common/hresult.h"
 #include "kmscore/kms_msg.h"
 
-/** Of a host that has no key for the product, or is no host (yet). */
+/** Of a host that has no key for the product, or is no host (yet), or whose clock and the client's
+ * are apart: which of the two is wrong shows at the next host. */
 static bool is_held(uint32_t hresult)
 {
 	return hresult == HR_HOST_MISMATCH || hresult == HR_HOST_NOT_ACTIVATED ||
-	       hresult == HR_BINDING_SERVICE_NOT_ENABLED;
+	       hresult == HR_BINDING_SERVICE_NOT_ENABLED || hresult == HR_INVALID_TIMESTAMP;
 }
 
 static void judge_response(const struct kms_pool_outcome *o, bool holding,

@@ -157,11 +157,11 @@ static void t_all_down(void **state)
 static void t_held_answer(void **state)
 {
 	static const uint32_t held[] = { HR_HOST_MISMATCH, HR_HOST_NOT_ACTIVATED,
-					 HR_BINDING_SERVICE_NOT_ENABLED };
+					 HR_BINDING_SERVICE_NOT_ENABLED, HR_INVALID_TIMESTAMP };
 	struct want x;
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) { /* the second has it, without a retry to spend */
+	for (size_t i = 0; i < 4; i++) { /* the second has it, without a retry to spend */
 		setup(3);
 		w.rules.retry = 0;
 		begin();
