@@ -4,6 +4,8 @@
 # make tidy       clang-tidy                           make format   rewrite the sources with clang-format
 # make valgrind   unit tests under valgrind, some minutes
 # make bench      figures beside other programs, as a table; no part of make check
+# make install    program, manual pages, systemd units, bash completion below PREFIX (/usr/local); DESTDIR for packagers
+# make uninstall  takes these away again; configuration and state stay
 #
 # V=1 shows whole commands. VARIANT picks flags and a folder: release (default, gcc), asan (clang, ASan and UBSan), clang (clang, -Werror).
 
@@ -108,6 +110,36 @@ tidy:
 
 format:
 	clang-format -i $(SRCS) $(foreach m,$(MODULES),$(wildcard $(m)/*.h)) $(wildcard tests/*/*.[ch])
+
+# What is installed besides the program is made by it, from the tables that its --help and its configuration come from.
+PREFIX        ?= /usr/local
+BINDIR        ?= $(PREFIX)/bin
+MANDIR        ?= $(PREFIX)/share/man
+DOCDIR        ?= $(PREFIX)/share/doc/kmsbeacon
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+UNITDIR       ?= $(PREFIX)/lib/systemd/system
+UNITS         := $(wildcard configs/kmsbeacon.service configs/kmsbeacon.socket)
+
+.PHONY: docs install uninstall
+docs: $(BUILD)/kmsbeacon
+	@mkdir -p $(BUILD)/doc
+	$(Q)$< --manual >$(BUILD)/doc/kmsbeacon.1
+	$(Q)$< check-config --manual >$(BUILD)/doc/kmsbeacon.yaml.5
+	$(Q)$< --completion >$(BUILD)/doc/kmsbeacon.bash
+
+install: all docs
+	install -D -m 755 $(BUILD)/kmsbeacon $(DESTDIR)$(BINDIR)/kmsbeacon
+	install -D -m 644 $(BUILD)/doc/kmsbeacon.1 $(DESTDIR)$(MANDIR)/man1/kmsbeacon.1
+	install -D -m 644 $(BUILD)/doc/kmsbeacon.yaml.5 $(DESTDIR)$(MANDIR)/man5/kmsbeacon.yaml.5
+	install -D -m 644 $(BUILD)/doc/kmsbeacon.bash $(DESTDIR)$(COMPLETIONDIR)/kmsbeacon
+	install -D -m 644 configs/kmsbeacon.yaml $(DESTDIR)$(DOCDIR)/kmsbeacon.yaml
+	install -d $(DESTDIR)$(UNITDIR)
+	for u in $(notdir $(UNITS)); do sed 's,/usr/bin/kmsbeacon,$(BINDIR)/kmsbeacon,' configs/$$u >$(DESTDIR)$(UNITDIR)/$$u; done
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/kmsbeacon $(DESTDIR)$(MANDIR)/man1/kmsbeacon.1 $(DESTDIR)$(MANDIR)/man5/kmsbeacon.yaml.5 \
+		$(DESTDIR)$(COMPLETIONDIR)/kmsbeacon $(DESTDIR)$(DOCDIR)/kmsbeacon.yaml \
+		$(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS)))
 
 clean:
 	rm -rf build

@@ -9,6 +9,7 @@ static const struct cli_option options[] = {
 	CLI_OPT_CONFIG,
 	{ 0, "dump", NULL, false, "print the configuration with every default filled in, as YAML" },
 	{ 0, "example", NULL, false, "print a commented example configuration instead" },
+	{ 0, "manual", NULL, false, "print the manual page kmsbeacon.yaml(5) instead" },
 	CLI_OPT_END,
 };
 
@@ -23,6 +24,10 @@ static int run(const struct cli_args *a)
 
 	if (cli_has(a, "example")) {
 		config_print_example(stdout);
+		return CLI_YES;
+	}
+	if (cli_has(a, "manual")) {
+		config_print_manual(stdout);
 		return CLI_YES;
 	}
 	err = config_load(path, &cfg, &errs);

@@ -572,6 +572,7 @@ static int run(const struct cli_args *a)
 const struct cli_command cmd_client = {
 	.name = "client",
 	.operands = "VERB [OPERAND]",
+	.words = "ato dlv skms ckms skms-domain ckms-domain skhc ckhc fleet events",
 	.summary = "a lab client: rehearse activation, with the verbs of slmgr",
 	.text = "A client of kmsbeacon's lab mode with a memory of its own (--state, several in "
 		"one "

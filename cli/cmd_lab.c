@@ -31,6 +31,7 @@ static int run(const struct cli_args *a)
 const struct cli_command cmd_lab = {
 	.name = "lab",
 	.operands = "keygen FILE",
+	.words = "keygen",
 	.summary = "make a key for lab hosts and lab clients",
 	.text = "Writes a new lab key to FILE, mode 0600; a file that exists is never replaced. "
 		"Lab hosts and\n"

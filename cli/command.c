@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/manual.h"
 #include "cli/output.h"
 #include "common/err.h"
 #include "common/mem.h"
@@ -169,6 +170,8 @@ static void print_overview(FILE *out)
 	for (size_t i = 0; (c = cli_command_at(i)) != NULL; i++)
 		(void)fprintf(out, "  %-14s %s\n", c->name, c->summary);
 	(void)fprintf(out, "\nEvery command explains itself: kmsbeacon COMMAND --help\n"
+			   "All of it as a manual page: kmsbeacon --manual (settings: kmsbeacon "
+			   "check-config --manual)\nFor bash: kmsbeacon --completion\n"
 			   "Exit codes: 0 yes, 1 no, 2 usage or configuration"
 			   " (verify: Nagios codes 0 to 3).\n");
 }
@@ -315,6 +318,14 @@ int cli_main(int argc, char **argv)
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		print_overview(stdout);
+		return CLI_YES;
+	}
+	if (strcmp(argv[1], "--manual") == 0) {
+		cli_print_manual(stdout);
+		return CLI_YES;
+	}
+	if (strcmp(argv[1], "--completion") == 0) {
+		cli_print_completion(stdout);
 		return CLI_YES;
 	}
 	if (strcmp(argv[1], "--version") == 0) {

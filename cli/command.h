@@ -30,10 +30,11 @@ struct cli_args;
 
 struct cli_command {
 	const char *name;
-	const char *operands;             /* "HOST[:PORT]...", "" for none */
-	const char *summary;              /* one line, lower case, for the list of commands */
-	const char *text;                 /* the paragraphs of --help */
-	const char *examples;             /* lines of "  command"; NULL: none */
+	const char *operands; /* "HOST[:PORT]...", "" for none */
+	const char *words;    /* operands that are fixed words, for the shell's completion; NULL */
+	const char *summary;  /* one line, lower case, for the list of commands */
+	const char *text;     /* the paragraphs of --help */
+	const char *examples; /* lines of "  command"; NULL: none */
 	const struct cli_option *options; /* ends with a row whose name is NULL; may be NULL */
 	int (*run)(const struct cli_args *args);
 	int usage_exit; /* CLI_USAGE; 3 for verify, as Nagios wants */

@@ -135,7 +135,7 @@ void cfg_dump(const struct cfg_schema *s, const void *src, FILE *out);
 /** Every setting as a comment, with its sentence, range and default; only the sections stand
  * open. Without the # before its settings it is a complete file. */
 void cfg_print_example(const struct cfg_schema *s, FILE *out);
-/** The settings as a list in man(7) macros. */
+/** The settings in man(7) macros, a subsection for each section. */
 void cfg_print_manual(const struct cfg_schema *s, FILE *out);
 
 #endif

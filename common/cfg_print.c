@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "common/roff.h"
+
 #define PRINT_WIDTH 100
 #define DOC_MAX     1200
 
@@ -226,36 +228,37 @@ void cfg_print_example(const struct cfg_schema *s, FILE *out)
 
 static void print_roff(const char *text, FILE *out)
 {
-	if (*text == '.' || *text == '\'')
-		(void)fputs("\\&", out);
-	for (; *text != '\0'; text++) {
-		if (*text == '\\')
-			(void)fputs("\\e", out);
-		else if (*text == '-')
-			(void)fputs("\\-", out);
-		else
-			(void)fputc(*text, out);
+	roff_print(text, strlen(text), out);
+	(void)fputc('\n', out);
+}
+
+static void manual_map(const struct cfg_schema *s, const char *prefix, FILE *out);
+
+static void manual_item(const struct cfg_item *item, const char *prefix, FILE *out)
+{
+	char key[CFG_KEY_MAX], doc[DOC_MAX];
+
+	(void)snprintf(key, sizeof(key), "%s%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
+		       item->key, item->type == CFG_MAP_LIST ? "[]" : "");
+	describe(item, doc);
+	if (prefix[0] == '\0') {
+		(void)fputs(".SS ", out);
+		print_roff(key, out);
+	} else {
+		(void)fputs(".TP\n\\fB", out);
+		roff_print(key, strlen(key), out);
+		(void)fputs("\\fR\n", out);
 	}
+	print_roff(doc, out);
+	if (item->sub != NULL)
+		manual_map(item->sub, key, out);
 }
 
 static void manual_map(const struct cfg_schema *s, const char *prefix, FILE *out)
 {
-	char key[CFG_KEY_MAX], doc[DOC_MAX];
-
-	for (const struct cfg_item *item = s->items; item->key != NULL; item++) {
-		if (item->type == CFG_REFUSED)
-			continue;
-		(void)snprintf(key, sizeof(key), "%s%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
-			       item->key, item->type == CFG_MAP_LIST ? "[]" : "");
-		(void)fputs(".TP\n\\fB", out);
-		print_roff(key, out);
-		(void)fputs("\\fR\n", out);
-		describe(item, doc);
-		print_roff(doc, out);
-		(void)fputc('\n', out);
-		if (item->sub != NULL)
-			manual_map(item->sub, key, out);
-	}
+	for (const struct cfg_item *item = s->items; item->key != NULL; item++)
+		if (item->type != CFG_REFUSED)
+			manual_item(item, prefix, out);
 }
 
 void cfg_print_manual(const struct cfg_schema *s, FILE *out)

@@ -311,5 +311,7 @@ void config_need_restart(const struct config *running, const struct config *load
 void config_dump(const struct config *c, FILE *out);
 /** The commented example, configs/kmsbeacon.yaml. */
 void config_print_example(FILE *out);
+/** kmsbeacon.yaml(5), in the macros of man(7). */
+void config_print_manual(FILE *out);
 
 #endif
