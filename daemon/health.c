@@ -86,11 +86,8 @@ static struct entry *find(const struct health *h, const struct dns_name *target,
 
 static struct entry *add(struct health *h, const struct dns_name *target, uint16_t port)
 {
-	struct entry *e;
+	struct entry *e = calloc(1, sizeof(*e));
 
-	if (h->n_entries >= HEALTH_ENTRIES_MAX)
-		return NULL;
-	e = calloc(1, sizeof(*e));
 	if (e == NULL)
 		return NULL;
 	e->owner = h;
@@ -325,7 +322,7 @@ static void gate_want(void *ctx, const struct dns_name *target, uint16_t port)
 	struct health *h = ctx;
 	struct entry *e = find(h, target, port);
 
-	if (e == NULL && !h->stopping) {
+	if (e == NULL && !h->stopping && h->n_entries < HEALTH_ENTRIES_MAX) {
 		e = add(h, target, port);
 		schedule(h);
 	}

@@ -20,6 +20,8 @@
 #include "net/prober.h"
 #include "publisher/health.h"
 
+/** Targets of foreign records beyond it are not probed, and gate nothing. Configured hosts always
+ * have their place: one that was withdrawn comes back only once it is known to be up. */
 #define HEALTH_ENTRIES_MAX  4096
 #define HEALTH_PARALLEL_MAX 64
 #define HEALTH_FORGET_MS    (2u * 3600u * 1000u)

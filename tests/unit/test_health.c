@@ -211,6 +211,27 @@ static void t_foreign_target_is_probed_once_it_is_wanted(void **state)
 	assert_int_equal(f.probes, 1);
 }
 
+/* One that was withdrawn, and is added by a reload, would stay out for ever if nobody probed it. */
+static void t_configured_host_has_its_place_in_a_full_table(void **state)
+{
+	struct fixture f = { .up = true };
+	struct dns_name foreign = name("127.0.0.9"), ours = name("127.0.0.1");
+	const struct pub_health *gate;
+
+	(void)state;
+	setup(&f);
+	gate = health_gate(f.health);
+	for (unsigned port = 1; port <= HEALTH_ENTRIES_MAX; port++)
+		gate->want(gate->ctx, &foreign, (uint16_t)port);
+	configure(&f, "127.0.0.1", false);
+	for (int step = 0; step < 1000 && gate->state(gate->ctx, &ours, 1688) != PUB_HEALTH_UP;
+	     step++)
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	assert_int_equal(gate->state(gate->ctx, &ours, 1688), PUB_HEALTH_UP);
+	health_free(f.health, on_freed, &f);
+	finish(&f);
+}
+
 /* P11: all hosts are lost at once, and one is found down first. It must not look as if the other
  * were up, which was probed last before the loss. */
 static void t_host_found_down_makes_the_others_doubtful(void **state)
@@ -284,6 +305,7 @@ int main(void)
 		cmocka_unit_test(t_rule),
 		cmocka_unit_test(t_configured_host_is_probed_again_and_again),
 		cmocka_unit_test(t_foreign_target_is_probed_once_it_is_wanted),
+		cmocka_unit_test(t_configured_host_has_its_place_in_a_full_table),
 		cmocka_unit_test(t_host_found_down_makes_the_others_doubtful),
 		cmocka_unit_test(t_local_is_the_services_own_word),
 		cmocka_unit_test(t_free_after_every_step),
