@@ -160,6 +160,14 @@ static void print_remembered(const json_t *seen)
 	(void)putchar('\n');
 }
 
+static void print_doubt(const char *code)
+{
+	if (strcmp(code, "0x00000000") == 0)
+		(void)printf("  not sure yet: the last look found a host\n");
+	else
+		(void)printf("  not sure yet: the last look ended with %s\n", code);
+}
+
 static void print_discovery(const json_t *list)
 {
 	size_t i;
@@ -181,8 +189,7 @@ static void print_discovery(const json_t *list)
 		(void)printf("  since %s, last look %s, next %s\n", json_text(d, "since", "-"),
 			     json_text(d, "last_run", "-"), json_text(d, "next_run", "-"));
 		if (!settled && json_is_string(json_object_get(d, "last_code")))
-			(void)printf("  not sure yet: the last look gave %s\n",
-				     json_text(d, "last_code", ""));
+			print_doubt(json_text(d, "last_code", ""));
 		print_seen_hosts(json_object_get(d, "candidates"));
 		print_remembered(d);
 	}

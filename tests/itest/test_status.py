@@ -1,6 +1,9 @@
 """The other forms of `status`: slmgr's, and Prometheus'."""
 
+import json
 import re
+import socket
+import threading
 
 import pytest
 
@@ -71,3 +74,26 @@ def test_prometheus_can_be_parsed(lab):
 def test_one_form_at_a_time(lab):
     d, _ = lab
     assert d.command("status", "--dlv", "--json").code == 2
+
+
+@pytest.mark.parametrize("code, words", [("0x00000000", "found a host"), ("0xC004F074", "ended with 0xC004F074")])
+def test_a_doubtful_look_in_words(kb, tmp_path, code, words):
+    config, path = tmp_path / "kb.yaml", str(tmp_path / "sock")
+    config.write_text(f"node: {{ state_dir: {tmp_path}, control: {{ socket: {path} }} }}\nservice: {{ mode: 'off' }}\n")
+    row = {"profile": "modern", "domain": "corp.test", "settled": False, "last_code": code, "result": {}, "candidates": []}
+    answer = {"exit": 0, "report": {"version": "1", "service": {}, "hosts": [], "records": [], "discovery": [row]}}
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+
+    def serve():
+        with listener.accept()[0] as c:
+            c.makefile().readline()
+            c.sendall(json.dumps(answer).encode() + b"\n")
+
+    server = threading.Thread(target=serve)
+    server.start()
+    r = kb("status", "-c", config)
+    server.join()
+    listener.close()
+    assert r.code == 0 and f"\n  not sure yet: the last look {words}\n" in r.out, r
