@@ -435,6 +435,17 @@ void pub_explain_ad(const char *zone, const char *mname, char hint[PUB_HINT_MAX]
 		       zone, mname);
 }
 
+void pub_explain_secondary(const char *mname, const char *domain, char hint[PUB_HINT_MAX])
+{
+	size_t len = strlen(hint);
+
+	(void)snprintf(
+		hint + len, PUB_HINT_MAX - len,
+		"; the SOA names %.100s as the primary, so this server may be a secondary: then "
+		"set `server:` of %.100s to the primary",
+		mname, domain);
+}
+
 static void name_of(const struct pub_proof *p, char buf[DNSNAME_TEXT_MAX])
 {
 	if (dns_name_is_set(&p->name))

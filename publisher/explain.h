@@ -69,6 +69,10 @@ bool pub_rcode_of(int err, unsigned *ret_rcode);
 /** The hint where the primary that said no is a domain controller. */
 void pub_explain_ad(const char *zone, const char *mname, char hint[PUB_HINT_MAX]);
 
+/** Add to the hint where the configured server, which does not know the key, is not the one that
+ * the SOA names as the primary. */
+void pub_explain_secondary(const char *mname, const char *domain, char hint[PUB_HINT_MAX]);
+
 /** The hint of a result that is not yet what it should be on every server. */
 void pub_explain_lagging(const struct pub_proof *proof, size_t n, uint32_t ttl_s,
 			 char hint[PUB_HINT_MAX]);

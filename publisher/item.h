@@ -25,7 +25,7 @@ enum pub_item_state {
 	IT_PAUSE,   /* before reading again after a lost race */
 	IT_NAMES,   /* the name servers of the zone, in turn */
 	IT_PROOF,
-	IT_AD, /* it failed; is the zone AD-integrated? */
+	IT_AD, /* it failed; is the zone AD-integrated, or the server a secondary? */
 	IT_DONE,
 };
 
@@ -61,6 +61,7 @@ struct pub_item {
 	struct pub_ad *ad;
 	bool ad_asked; /* at most once */
 	bool ad_out;   /* a question is */
+	struct pub_hosts_wait primary_wait;
 	struct pub_findings findings;
 	struct pub_proof *proof;   /* what result->proof points to */
 	struct pub_result *result; /* in the run's list */

@@ -1,4 +1,5 @@
-/* After a refusal: is it that the zone is kept in Active Directory, which takes only GSS-TSIG? */
+/* After a refusal: is it that the zone is kept in Active Directory, which takes only GSS-TSIG? Or
+ * that the configured server is a secondary, to which nobody gave the key? */
 #include <stdlib.h>
 
 #include "publisher/item.h"
@@ -53,6 +54,56 @@ static void tell(struct pub_item *it, const struct dns_name *zone, const struct 
 		pub_explain_ad(z, m, it->result->hint);
 }
 
+/* ---- a secondary ---- */
+
+/* Of a zone that was found, explain.c knows by itself. */
+static bool may_be_secondary(const struct pub_item *it)
+{
+	const struct pub_result *r = it->result;
+
+	return it->zone == NULL && it->target->n_servers > 0 && addr_is_set(&r->addr) &&
+	       dns_name_is_set(&it->ad->mname) &&
+	       (r->rcode == DNS_RCODE_BADKEY || r->rcode == DNS_RCODE_NOTAUTH);
+}
+
+static void tell_secondary(struct pub_item *it, const struct host_lookup_result *primary)
+{
+	struct addr *asked = &it->result->addr;
+	char m[DNSNAME_TEXT_MAX], d[DNSNAME_TEXT_MAX];
+
+	for (size_t i = 0; i < primary->n_addrs; i++)
+		if (addr_same_host(&primary->addrs[i], asked))
+			return;
+	if (primary->n_addrs > 0)
+		pub_explain_secondary(dns_name_format(&it->ad->mname, m),
+				      dns_name_format(&it->target->domain, d), it->result->hint);
+}
+
+static void on_primary(struct pub_hosts_wait *w, const struct host_lookup_result *r)
+{
+	struct pub_item *it = w->owner;
+
+	tell_secondary(it, r);
+	pub_item_end(it);
+}
+
+/** @return whether an answer comes later, with the item's end. */
+static bool look_up_primary(struct pub_item *it)
+{
+	const struct host_lookup_result *r;
+	char name[DNSNAME_TEXT_MAX];
+
+	it->primary_wait.owner = it;
+	r = pub_hosts_get(it->run->hosts, &it->net, dns_name_format(&it->ad->mname, name),
+			  addr_port(&it->result->addr), NULL, 0,
+			  pub_run_left_ms(it->run, ASK_TOTAL_MS), &it->primary_wait, on_primary);
+	if (r != NULL)
+		tell_secondary(it, r);
+	return r == NULL;
+}
+
+/* ---- the questions ---- */
+
 static void ask(struct pub_turn *t);
 
 static void go_on(struct pub_item *it, enum pub_ad_step step)
@@ -73,7 +124,8 @@ static void go_on(struct pub_item *it, enum pub_ad_step step)
 		pub_ad_cache_put(it->run->ad, &ad->zone, &ad->mname, now_ms, &domain);
 	}
 	tell(it, &ad->zone, &ad->mname, &domain);
-	pub_item_end(it);
+	if (dns_name_is_set(&domain) || !may_be_secondary(it) || !look_up_primary(it))
+		pub_item_end(it);
 }
 
 static void on_answer(struct dns_client *c, const struct dns_outcome *o)
@@ -144,6 +196,7 @@ bool pub_item_ad_start(struct pub_item *it)
 
 void pub_item_ad_stop(struct pub_item *it)
 {
+	pub_hosts_leave(&it->primary_wait);
 	if (it->ad_out)
 		dns_client_cancel(&it->client);
 	else

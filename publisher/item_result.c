@@ -121,6 +121,7 @@ void pub_item_fail_zone(struct pub_item *it, const struct pub_zone_outcome *o)
 	it->failed_mname = o->mname;
 	it->result->zone = o->found;
 	it->result->owner = o->owner;
+	it->result->addr = o->addr;
 	(void)snprintf(it->result->server, sizeof(it->result->server), "%s", o->server);
 	take_verdict(it, &f);
 }

@@ -175,6 +175,19 @@ def test_Z01_server_is_a_secondary(site):
     assert site.shown() == []
 
 
+def test_Z01_server_is_a_secondary_without_the_key(site):
+    """What it says of the key alone would send people to the wrong server."""
+    site.start()
+    d = site.one(state="refused", exit=1, domain=f", server: ['{site.second}']")
+    assert d["rcode"] == "BADKEY" and d["address"] == f"{site.second}:{site.loopback.port}", d
+    said = f"the SOA names ns1.{CORP} as the primary, so this server may be a secondary"
+    assert "does not know key corp-update" in d["hint"] and said in d["hint"], d
+    stranger = Key("stranger").write(str(site.folder))
+    d = site.one(state="refused", exit=1, keys=f", {{ name: other, file: {stranger} }}",
+                 domains=[f"{{ domain: {CORP}, lab: true, key: other, server: '{site.first}' }}"])
+    assert d["rcode"] == "BADKEY" and "secondary" not in d["hint"], d
+
+
 def test_U02_name_lies_in_a_child_zone_elsewhere(site):
     site.start("_tcp NS ns.child", "ns.child A 127.0.0.77")
     d = site.one(state="blocked", exit=1, domain=f", server: ['{site.first}']")
