@@ -1,8 +1,10 @@
 #include "cli/commands.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/control_client.h"
 #include "cli/output.h"
@@ -190,6 +192,24 @@ static int publish_alone(const struct cli_args *a, struct session *s,
 
 /* ---- --print ---- */
 
+/* Without it only adds can be printed, which is all there is to print where nothing was published.
+ */
+static struct pub_journal *look_into_journal(const struct config *cfg)
+{
+	struct pub_journal *journal = NULL;
+	char path[PATH_MAX];
+	int err;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", cfg->node.state_dir, STATE_FILE_NAME);
+	err = pub_journal_read(path, &journal);
+	if (err != 0 && access(path, F_OK) == 0)
+		(void)fprintf(stderr,
+			      "kmsbeacon publish: %s cannot be read (%s), so what was published "
+			      "from here and is to go is not printed\n",
+			      path, err_text(err));
+	return journal;
+}
+
 /* The configuration on paper: nothing is asked, locked or written, so a daemon has no part in it.
  */
 static int print_wanted(const struct cli_args *a, const struct session *s,
@@ -214,11 +234,14 @@ static int print_wanted(const struct cli_args *a, const struct session *s,
 		err = publish_request_check(rq, targets, &info);
 	p.targets = targets;
 	p.domain = rq->has_domain ? &rq->domain : NULL;
-	if (err == 0)
+	if (err == 0) {
+		p.journal = look_into_journal(s->config);
 		err = pub_print_write(&p, &text);
+	}
 	if (err == 0)
 		(void)fwrite(text.data, 1, text.len, stdout);
 	buf_done(&text);
+	pub_journal_free(p.journal);
 	pub_targets_unref(targets);
 	keys_done(&keys);
 	return err == 0 ? CLI_YES
@@ -329,10 +352,11 @@ const struct cli_command cmd_publish = {
 		"asked whether it is up.\n"
 		"For a zone that takes no updates, or that is not served by BIND, --print writes "
 		"every record\n"
-		"that is configured, whatever its host's health: lines of a zone file, input of "
-		"nsupdate, or\n"
-		"PowerShell for a Microsoft DNS server. `kmsbeacon verify` proves such a zone "
-		"too.\n"
+		"that is configured, whatever its host's health, and removes what was published "
+		"from here and\n"
+		"no longer is: lines of a zone file, input of nsupdate, or PowerShell for a "
+		"Microsoft DNS\n"
+		"server. `kmsbeacon verify` proves such a zone too.\n"
 		"Exit code 0: every domain is proven, unchanged (or planned, with --dry-run), 1: "
 		"not.",
 	.examples = "  kmsbeacon publish --dry-run\n"

@@ -48,9 +48,65 @@ static int record(const struct pub_target *t, const struct dns_name *owner, size
 			  srv->port, dns_name_format(&srv->target, host));
 }
 
-static int write_zone(const struct pub_target *t, const struct dns_name *owner, struct buf *out)
+static bool is_wanted(const struct pub_target *t, const struct dns_srv *srv)
 {
+	for (size_t i = 0; i < t->n_wanted; i++)
+		if (dns_srv_equal(&t->wanted[i].srv, srv))
+			return true;
+	return false;
+}
+
+/* Of intents nobody knows whether they came about: such a record is ours if it is there. */
+static bool is_ours(const struct pub_rec *r)
+{
+	return r->state == PUB_REC_PUBLISHED || r->state == PUB_REC_INTENT_ADD ||
+	       r->state == PUB_REC_INTENT_DELETE;
+}
+
+typedef int old_fn(const struct pub_target *t, const struct pub_set *set, const struct dns_srv *srv,
+		   struct buf *out);
+
+/** What was published for this target from here, and is no longer wanted. */
+static int each_old(const struct pub_print_params *p, const struct pub_target *t, old_fn *write,
+		    struct buf *out)
+{
+	size_t n = p->journal != NULL ? pub_journal_count(p->journal) : 0;
 	int err = ERR_OK;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pub_set *set = pub_journal_at(p->journal, i);
+
+		if (!dns_name_equal(&set->domain, &t->domain) || strcmp(set->view, t->view) != 0)
+			continue;
+		for (size_t k = 0; err == ERR_OK && k < set->n_recs; k++)
+			if (is_ours(&set->recs[k]) && !is_wanted(t, &set->recs[k].srv))
+				err = write(t, set, &set->recs[k].srv, out);
+	}
+	return err;
+}
+
+/* "OWNER IN SRV ...", whatever its TTL. */
+static int old_record(const struct pub_set *set, const struct dns_srv *srv, const char *lead,
+		      struct buf *out)
+{
+	char name[DNSNAME_TEXT_MAX], host[DNSNAME_TEXT_MAX];
+
+	return buf_printf(out, "%s%s. IN SRV %u %u %u %s.\n", lead,
+			  dns_name_format(&set->owner, name), srv->priority, srv->weight, srv->port,
+			  dns_name_format(&srv->target, host));
+}
+
+static int old_line(const struct pub_target *t, const struct pub_set *set,
+		    const struct dns_srv *srv, struct buf *out)
+{
+	(void)t;
+	return old_record(set, srv, "; remove: ", out);
+}
+
+static int write_zone(const struct pub_print_params *p, const struct pub_target *t,
+		      const struct dns_name *owner, struct buf *out)
+{
+	int err = each_old(p, t, old_line, out);
 
 	for (size_t i = 0; err == ERR_OK && i < t->n_wanted; i++)
 		err = record(t, owner, i, out);
@@ -92,16 +148,25 @@ static int nsupdate_head(const struct config *cfg, const struct pub_target *t, s
 	return err;
 }
 
-static int write_nsupdate(const struct config *cfg, const struct pub_target *t,
+static int old_delete(const struct pub_target *t, const struct pub_set *set,
+		      const struct dns_srv *srv, struct buf *out)
+{
+	(void)t;
+	return old_record(set, srv, "update delete ", out);
+}
+
+static int write_nsupdate(const struct pub_print_params *p, const struct pub_target *t,
 			  const struct dns_name *owner, const char *domain, struct buf *out)
 {
-	int err = nsupdate_head(cfg, t, out);
+	int err = nsupdate_head(p->config, t, out);
 
 	if (err == ERR_OK)
 		err = buf_printf(out,
 				 "; nsupdate finds the zone by itself; where it cannot, write here:"
 				 " zone %s.\n",
 				 domain);
+	if (err == ERR_OK)
+		err = each_old(p, t, old_delete, out);
 	for (size_t i = 0; err == ERR_OK && i < t->n_wanted; i++) {
 		err = buf_append(out, "update add ", strlen("update add "));
 		if (err == ERR_OK)
@@ -131,19 +196,55 @@ static int argument(const char *name, const char *text, struct buf *out)
 	return err == ERR_OK ? quoted(text, out) : err;
 }
 
-static int powershell_record(const struct pub_target *t, const char *domain, size_t i,
-			     struct buf *out)
+/* A cmdlet, and where it does its work. */
+static int cmdlet(const char *text, const struct pub_target *t, struct buf *out)
 {
-	const struct dns_srv *srv = &t->wanted[i].srv;
-	char host[DNSNAME_TEXT_MAX], server[HOST_TEXT_MAX];
+	char server[HOST_TEXT_MAX], domain[DNSNAME_TEXT_MAX];
 	uint16_t port;
-	int err = buf_printf(out, "Add-DnsServerResourceRecord -Srv");
+	int err = buf_append(out, text, strlen(text));
 
 	if (err == ERR_OK && t->n_servers > 0 &&
 	    hostport_parse(t->servers[0], 0, server, &port) == ERR_OK)
 		err = argument("ComputerName", server, out);
 	if (err == ERR_OK)
-		err = argument("ZoneName", domain, out);
+		err = argument("ZoneName", dns_name_format(&t->domain, domain), out);
+	return err;
+}
+
+/* Chosen by the data, so that nothing else at the name goes. */
+static int old_object(const struct pub_target *t, const struct pub_set *set,
+		      const struct dns_srv *srv, struct buf *out)
+{
+	char host[DNSNAME_TEXT_MAX];
+	struct dns_name name;
+	int err;
+
+	/* where a CNAME led, which may be another zone */
+	if (dns_name_prefix(PUB_OWNER_LABELS, &t->domain, &name) != ERR_OK ||
+	    !dns_name_equal(&name, &set->owner))
+		return old_record(set, srv, "# remove: ", out);
+	err = cmdlet("Get-DnsServerResourceRecord -RRType Srv", t, out);
+	if (err == ERR_OK)
+		err = argument("Name", PUB_OWNER_LABELS, out);
+	if (err == ERR_OK)
+		err = buf_printf(out,
+				 " | Where-Object { $_.RecordData.Priority -eq %u -and "
+				 "$_.RecordData.Weight -eq %u -and $_.RecordData.Port -eq %u -and "
+				 "$_.RecordData.DomainName.TrimEnd('.') -eq ",
+				 srv->priority, srv->weight, srv->port);
+	if (err == ERR_OK)
+		err = quoted(dns_name_format(&srv->target, host), out);
+	if (err == ERR_OK)
+		err = cmdlet(" } | Remove-DnsServerResourceRecord -Force", t, out);
+	return err == ERR_OK ? buf_append(out, "\n", 1) : err;
+}
+
+static int powershell_record(const struct pub_target *t, size_t i, struct buf *out)
+{
+	const struct dns_srv *srv = &t->wanted[i].srv;
+	char host[DNSNAME_TEXT_MAX];
+	int err = cmdlet("Add-DnsServerResourceRecord -Srv", t, out);
+
 	if (err == ERR_OK)
 		err = argument("Name", PUB_OWNER_LABELS, out);
 	if (err == ERR_OK)
@@ -156,16 +257,29 @@ static int powershell_record(const struct pub_target *t, const char *domain, siz
 	return err;
 }
 
-static int write_powershell(const struct pub_target *t, const char *domain, struct buf *out)
+static int write_powershell(const struct pub_print_params *p, const struct pub_target *t,
+			    const char *domain, struct buf *out)
 {
 	int err = buf_printf(out,
 			     "# Where the zone is another than %s, change -ZoneName, and -Name to "
 			     "what is left of it.\n",
 			     domain);
 
+	if (err == ERR_OK)
+		err = each_old(p, t, old_object, out);
 	for (size_t i = 0; err == ERR_OK && i < t->n_wanted; i++)
-		err = powershell_record(t, domain, i, out);
+		err = powershell_record(t, i, out);
 	return err;
+}
+
+static int stop_at_first(const struct pub_target *t, const struct pub_set *set,
+			 const struct dns_srv *srv, struct buf *out)
+{
+	(void)t;
+	(void)set;
+	(void)srv;
+	(void)out;
+	return ERR_LIMIT;
 }
 
 static int write_target(const struct pub_print_params *p, const struct pub_target *t,
@@ -180,16 +294,16 @@ static int write_target(const struct pub_print_params *p, const struct pub_targe
 		err = heading(t, p->as == PUB_PRINT_POWERSHELL ? "#" : ";", domain, out);
 	if (err != ERR_OK)
 		return err;
-	if (t->n_wanted == 0)
+	if (t->n_wanted == 0 && each_old(p, t, stop_at_first, out) == ERR_OK)
 		return buf_printf(out, "%s no host is configured for it\n",
 				  p->as == PUB_PRINT_POWERSHELL ? "#" : ";");
 	switch (p->as) {
 	case PUB_PRINT_ZONE:
-		return write_zone(t, &owner, out);
+		return write_zone(p, t, &owner, out);
 	case PUB_PRINT_NSUPDATE:
-		return write_nsupdate(p->config, t, &owner, domain, out);
+		return write_nsupdate(p, t, &owner, domain, out);
 	case PUB_PRINT_POWERSHELL:
-		return write_powershell(t, domain, out);
+		return write_powershell(p, t, domain, out);
 	case PUB_PRINT_COUNT_:
 		break;
 	}

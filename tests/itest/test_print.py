@@ -82,6 +82,37 @@ def test_nsupdate_applies_what_is_printed(kb, place, tmp_path):
     assert server.updates_done() == 1
 
 
+def test_what_we_published_and_no_longer_want_goes(kb, place, tmp_path):
+    """The journal knows it, and foreign records stay."""
+    config = place.config(", key: corp, lab: true")
+    foreign = f"1200 0 0 1688 other.{CORP}."
+    server = place.start(
+        place.text(f"_vlmcs._tcp {foreign.replace(' ', ' SRV ', 1)}", "other A 127.0.0.1"),
+        f"update-policy {{ grant {place.key.name} name {SRV}. SRV; }};",
+    )
+    assert kb("publish", "-c", config).code == 0
+    old, new = place.host.port, 1688
+    config.write_text(config.read_text().replace(f"port: {old}", f"port: {new}"))
+    zone = printed(kb, config, "zone").splitlines()
+    assert zone[1:] == [f"; remove: {SRV}. IN SRV 0 7 {old} kms1.{CORP}.", f"{SRV}. 1200 IN SRV 0 7 {new} kms1.{CORP}."]
+    where = f"-ComputerName '{place.address}' -ZoneName '{CORP}'"
+    powershell = [x for x in printed(kb, config, "powershell").splitlines() if not x.startswith("#")]
+    assert powershell[0] == (
+        f"Get-DnsServerResourceRecord -RRType Srv {where} -Name '_vlmcs._tcp' | Where-Object {{ "
+        f"$_.RecordData.Priority -eq 0 -and $_.RecordData.Weight -eq 7 -and $_.RecordData.Port -eq {old} -and "
+        f"$_.RecordData.DomainName.TrimEnd('.') -eq 'kms1.{CORP}' }} | Remove-DnsServerResourceRecord -Force {where}"
+    )
+    script = tmp_path / "script"
+    script.write_text(printed(kb, config, "nsupdate"))
+    r = subprocess.run(
+        [find_program("nsupdate"), "-k", place.key.write(str(tmp_path)), script], capture_output=True, text=True, timeout=60,
+    )
+    assert r.returncode == 0, r
+    assert server.records(SRV, "SRV") == sorted([foreign, f"1200 0 7 {new} kms1.{CORP}."])
+    config.write_text(config.read_text().replace(f"port: {new}", f"port: {old}"))
+    assert "remove" not in printed(kb, config, "zone")
+
+
 def test_powershell_carries_every_value(kb, place):
     lines = [x for x in printed(kb, place.config(), "powershell").splitlines() if not x.startswith("#")]
     assert lines == [
