@@ -109,6 +109,7 @@ struct kms_pool_call {
 	bool be;
 	bool repeated; /* on a fresh association, after a stale one */
 	uint8_t state;
+	uint8_t stage;
 	int result; /* of a call whose end is due */
 	struct kms_link *link;
 	struct kms_pool_call *prev, *next; /* in the queue, or among those whose end is due */
