@@ -17,6 +17,7 @@ struct upstream_trial {
 	bool running;
 	uint8_t *stub;
 	struct addr client;
+	uint64_t started_ns;
 	struct kms_pool_call pool_call;
 };
 

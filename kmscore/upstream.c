@@ -178,6 +178,8 @@ static void on_trial_done(struct kms_pool_call *pc, const struct kms_pool_outcom
 	struct relay_judgement j;
 
 	relay_judge(o, false, &j);
+	if (o->err != ERR_CANCELED)
+		upstream_count(u, &j, o, (double)(uv_hrtime() - u->trial.started_ns) / 1e6);
 	free(u->trial.stub);
 	u->trial.stub = NULL;
 	u->trial.running = false;
@@ -199,6 +201,7 @@ void upstream_try(struct upstream *u, const struct relay_call *c)
 	memcpy(t->stub, c->stub, c->stub_len);
 	t->running = true;
 	t->client = c->client;
+	t->started_ns = uv_hrtime();
 	memset(&t->pool_call, 0, sizeof(t->pool_call));
 	t->pool_call.owner = u;
 	upstream_health_trial(&u->health, &u->relay->health, relay_now(u->relay));
