@@ -10,42 +10,13 @@
 #include "daemon/daemon_priv.h"
 #include "daemon/lock.h"
 #include "daemon/privileges.h"
-#include "kmscore/lab.h"
 #include "kmscore/probe.h"
 #include "publisher/targets.h"
 
 const struct log_ctx daemon_log = { .module = "daemon" };
 
-struct kms_limits daemon_limits(const struct config *cfg)
-{
-	return (struct kms_limits){
-		.conns = cfg->limits.connections,
-		.per_address = cfg->limits.per_address,
-		.idle_ms = cfg->limits.idle_ms,
-		.request_ms = cfg->limits.request_ms,
-	};
-}
-
-struct lab_rules daemon_lab_rules(const struct config *cfg)
-{
-	struct lab_rules r = { .activation_min = cfg->lab.activation_interval_min,
-			       .renewal_min = cfg->lab.renewal_interval_min,
-			       .not_activated = !cfg->lab.activated };
-
-	for (size_t i = 0; i < cfg->lab.n_products; i++)
-		r.products |= 1u << cfg->lab.products[i];
-	return r;
-}
-
-uint16_t daemon_local_port(const struct daemon *d)
-{
-	if (d->service != NULL && kms_service_n_listen(d->service) > 0)
-		return addr_port(kms_service_addr(d->service, 0));
-	return CONFIG_KMS_PORT;
-}
-
-/* ---- stop: engine, then service and control, then state; the loop ends when all handles are
- * closed ---- */
+/* ---- stop: engine and service at once, then control and what is left, then state; the loop ends
+ * when all handles are closed ---- */
 
 static void on_closed(void *ctx)
 {
@@ -54,9 +25,13 @@ static void on_closed(void *ctx)
 
 static void close_rest(struct daemon *d)
 {
+	if (d->upstreams != NULL)
+		upstreams_free(d->upstreams, on_closed, d);
+	d->upstreams = NULL;
 	if (d->service != NULL)
 		kms_service_free(d->service, on_closed, d);
 	d->service = NULL;
+	sd_listen_close(&d->sockets);
 	if (d->health != NULL)
 		health_free(d->health, on_closed, d);
 	d->health = NULL;
@@ -79,6 +54,8 @@ static void close_rest(struct daemon *d)
 	d->store_open = false;
 	events_free(d->events);
 	d->events = NULL;
+	upstream_memory_free(d->upstream_memory);
+	d->upstream_memory = NULL;
 	sd_notify_stop(&d->manager);
 	if (d->signals_open) {
 		uv_close((uv_handle_t *)&d->sigterm, NULL);
@@ -88,6 +65,15 @@ static void close_rest(struct daemon *d)
 	}
 }
 
+static void close_when_done(struct daemon *d)
+{
+	if (d->engine_running || d->draining)
+		return;
+	log_info(&daemon_log, "daemon.stopped", "text=%s", "everything is closed in order");
+	events_note(d->events, LOG_INFO, "daemon.stopped", "the daemon has stopped in order");
+	close_rest(d);
+}
+
 static void on_engine_stopped(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -95,26 +81,49 @@ static void on_engine_stopped(void *ctx)
 	pub_engine_free(d->engine);
 	d->engine = NULL;
 	d->engine_running = false;
-	log_info(&daemon_log, "daemon.stopped", "text=%s", "everything is closed in order");
-	events_note(d->events, LOG_INFO, "daemon.stopped", "the daemon has stopped in order");
-	close_rest(d);
+	close_when_done(d);
+}
+
+static void on_service_drained(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (!d->draining) /* nobody waited for it: a second signal */
+		return;
+	d->draining = false;
+	close_when_done(d);
+}
+
+static void hurry(struct daemon *d)
+{
+	bool waited = d->engine_running || d->draining;
+
+	d->draining = false;
+	if (d->engine_running)
+		pub_engine_stop(d->engine, 0, on_engine_stopped, d);
+	else if (waited)
+		close_when_done(d);
 }
 
 static void stop(struct daemon *d)
 {
+	bool started = d->engine_running;
+
 	if (d->state == DAEMON_STOPPING) {
-		if (d->engine_running) /* asked twice: do not wait for DNS */
-			pub_engine_stop(d->engine, 0, on_engine_stopped, d);
+		hurry(d);
 		return;
 	}
 	d->state = DAEMON_STOPPING;
 	sd_notify_stopping();
-	if (d->service != NULL)
-		kms_service_stop(d->service);
-	if (d->engine_running)
-		pub_engine_stop(d->engine, DAEMON_STOP_MS, on_engine_stopped, d);
-	else
+	if (!started) {
 		close_rest(d);
+		return;
+	}
+	if (d->service != NULL) {
+		d->draining = true;
+		kms_service_drain(d->service, DAEMON_DRAIN_MS, on_service_drained, d);
+	}
+	pub_engine_stop(d->engine, DAEMON_STOP_MS, on_engine_stopped, d);
 }
 
 static void on_stop_signal(uv_signal_t *s, int signum)
@@ -193,81 +202,7 @@ static int start_events(struct daemon *d, struct err_info *info)
 	return err == 0 ? 0 : err_set(info, err, "%s", err_text(err));
 }
 
-static int open_service(struct daemon *d, const struct addr *listen, size_t n_listen,
-			struct kms_service **ret, struct err_info *info)
-{
-	const struct config *c = d->cfg;
-	struct kms_service_params p = {
-		.mode = c->service.mode == CONFIG_SERVICE_LAB ? KMS_MODE_LAB : KMS_MODE_RELAY,
-		.listen = listen,
-		.n_listen = n_listen,
-		.allow = c->service.allow,
-		.n_allow = c->service.n_allow,
-		.limits = daemon_limits(c),
-		.lab_key_file = c->lab.key_file,
-		.lab = daemon_lab_rules(c),
-		.on_event = daemon_on_kms_event,
-		.ctx = d,
-		.memory = &d->memory,
-	};
-	int err;
-
-	if (p.mode == KMS_MODE_LAB && c->lab.key_file_is_default &&
-	    access(c->lab.key_file, F_OK) != 0) {
-		err = lab_keygen(c->lab.key_file, &d->env.rng, info);
-		if (err != 0)
-			return err;
-		log_info(&daemon_log, "lab.key.made", "file=%s", c->lab.key_file);
-	}
-	err = kms_service_new(&d->env.net, &p, ret, info);
-	if (err != 0 && c->service.listen_is_default && p.n_listen > 1) {
-		/* Nobody asked for IPv6 by name: a machine without it does with what it has. */
-		log_warning(&daemon_log, "service.ipv4_only", "err=%s text=%s", err_name(err),
-			    info->text);
-		p.n_listen = 1;
-		err = kms_service_new(&d->env.net, &p, ret, info);
-	}
-	for (size_t i = 0; err == 0 && i < kms_service_n_listen(*ret); i++) {
-		char at[ADDR_TEXT_MAX];
-
-		addr_format(kms_service_addr(*ret, i), at);
-		log_info(&daemon_log, "service.listening", "mode=%s address=%s",
-			 p.mode == KMS_MODE_LAB ? "lab" : "relay", at);
-	}
-	return err;
-}
-
-static int start_service(struct daemon *d, struct err_info *info)
-{
-	const struct config_service *s = &d->cfg->service;
-	int err;
-
-	if (s->mode == CONFIG_SERVICE_OFF)
-		return 0;
-	err = open_service(d, s->listen, s->n_listen, &d->service, info);
-	if (err != 0)
-		daemon_service_failed(d, err, info);
-	return err;
-}
-
 /* ---- drains ---- */
-
-/* The clients that are connected go on; the record is gone, so nobody new comes. */
-static void on_drain_safe(void *ctx, const char *host)
-{
-	struct daemon *d = ctx;
-	int i = config_find_host(d->cfg, host);
-
-	if (i < 0 || !d->cfg->hosts[i].is_local || d->service == NULL || d->local_drained)
-		return;
-	kms_service_stop(d->service);
-	d->local_drained = true;
-	health_set_local(d->health, false);
-	log_info(&daemon_log, "service.drained", "text=%s",
-		 "the listeners are closed; kmsbeacon resume opens them again");
-	events_note(d->events, LOG_INFO, "service.drained",
-		    "the listeners of `local` are closed; kmsbeacon resume opens them again");
-}
 
 static uint32_t unseen_ttl(void *ctx, const char *host)
 {
@@ -297,7 +232,7 @@ static int start_drains(struct daemon *d, struct err_info *info)
 		.engine = d->engine,
 		.journal = d->store_open ? d->store.journal : NULL,
 		.unseen_ttl = unseen_ttl,
-		.safe = on_drain_safe,
+		.safe = daemon_on_drain_safe,
 		.ctx = d,
 	};
 	int err = drains_new(&p, &d->drains);
@@ -305,29 +240,6 @@ static int start_drains(struct daemon *d, struct err_info *info)
 	if (err != 0)
 		return err_set(info, err, "%s", err_text(err));
 	daemon_load_drains(d);
-	return 0;
-}
-
-int daemon_reopen_local(struct daemon *d, struct err_info *info)
-{
-	struct addr at[16]; /* as many as service.listen may have */
-	size_t n = kms_service_n_listen(d->service);
-	struct kms_service *fresh = NULL;
-	int err;
-
-	n = n < sizeof(at) / sizeof(at[0]) ? n : sizeof(at) / sizeof(at[0]);
-	for (size_t i = 0; i < n;
-	     i++) /* the ports that are published, also where the kernel chose */
-		at[i] = *kms_service_addr(d->service, i);
-	err = open_service(d, at, n, &fresh, info);
-	if (err != 0) {
-		daemon_service_failed(d, err, info);
-		return err;
-	}
-	kms_service_free(d->service, on_closed, d);
-	d->service = fresh;
-	d->local_drained = false;
-	health_set_local(d->health, true);
 	return 0;
 }
 
@@ -356,7 +268,7 @@ void daemon_configure_health(struct daemon *d)
 		n++;
 	}
 	health_configure(d->health, &d->cfg->health, hosts, n);
-	health_set_local(d->health, d->service != NULL && !d->local_drained);
+	daemon_see_local(d);
 }
 
 static int start_health(struct daemon *d, struct err_info *info)
@@ -493,8 +405,11 @@ static int start(struct daemon *d, struct err_info *info)
 		open_state(d);
 		err = start_events(d, info);
 	}
+	if (err == 0 &&
+	    upstream_memory_new(d->store_open ? d->store.store : NULL, &d->upstream_memory) != 0)
+		err = err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
 	if (err == 0)
-		err = start_service(d, info);
+		err = daemon_start_service(d, info);
 	if (err == 0)
 		err = start_notify(d, info);
 	if (err == 0)
@@ -519,10 +434,14 @@ int daemon_run(const char *path, struct config *cfg, struct keys *keys)
 {
 	struct daemon d = { .path = path, .cfg = cfg, .keys = *keys, .lock = -1 };
 	struct err_info info = { "" };
-	int err = env_init(&d.env, cfg, &info);
+	int err = sd_listen_take(&d.sockets, &info);
 
 	*keys = (struct keys){ 0 };
 	log_setup(cfg->log.level, cfg->log.format, STDERR_FILENO);
+	if (err == 0)
+		err = daemon_use_sockets(&d, cfg, &info);
+	if (err == 0)
+		err = env_init(&d.env, cfg, &info);
 	if (err == 0) {
 		d.started_ms = clock_mono_ms(d.env.net.clock);
 		kms_memory_init(&d.memory, KMS_CLIENT_CMID, &d.env.rng);

@@ -8,13 +8,14 @@
 #include "common/config.h"
 #include "daemon/keys.h"
 
-#define DAEMON_STOP_MS 20000 /* for withdrawing (on_stop) before everything is closed */
+#define DAEMON_STOP_MS  20000 /* for withdrawing (on_stop) before everything is closed */
+#define DAEMON_DRAIN_MS 20000 /* meanwhile, for clients to get the answers they wait for */
 
 /**
- * Run until SIGTERM or SIGINT; a second one ends the withdrawal early. SIGHUP reads @p path again.
- * Takes over @p cfg and @p keys. @return 0 after an orderly stop; 1 where it could not start (the
- * reason is logged), such as an address that cannot be bound; 2 where the configuration asks for
- * what this build lacks.
+ * Run until SIGTERM or SIGINT; a second one waits neither for DNS nor for clients. SIGHUP reads @p
+ * path again. Takes over @p cfg and @p keys. @return 0 after an orderly stop; 1 where it could not
+ * start (the reason is logged), such as an address that cannot be bound; 2 where the configuration
+ * asks for what this build lacks.
  */
 int daemon_run(const char *path, struct config *cfg, struct keys *keys);
 

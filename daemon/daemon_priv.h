@@ -14,8 +14,11 @@
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/resolv_watch.h"
+#include "daemon/sd_listen.h"
 #include "daemon/sd_notify.h"
 #include "daemon/state.h"
+#include "daemon/upstream_memory.h"
+#include "daemon/upstreams.h"
 #include "kmscore/service.h"
 #include "publisher/engine.h"
 
@@ -33,8 +36,14 @@ struct daemon {
 	bool store_open;
 	struct events *events;       /* NULL: not yet */
 	struct kms_memory memory;    /* of its clients; outlives a drain */
+	struct sd_listen sockets;    /* handed in by the service manager */
+	struct guid node_id;         /* of this process, for other relays: kin.h */
 	struct kms_service *service; /* NULL: mode off */
-	bool local_drained;          /* its listeners are closed */
+	struct upstreams *upstreams; /* NULL: no relay */
+	struct upstream_memory *upstream_memory;
+	bool relay_unavailable; /* that is told */
+	bool draining;          /* stopping: clients get the answers they wait for */
+	bool local_drained;     /* its listeners are closed */
 	struct health *health;
 	struct pub_engine *engine;
 	bool engine_running;
@@ -56,12 +65,34 @@ void daemon_tell_ready(const struct daemon *d);
 int daemon_give_up_root(struct daemon *d, const struct privileges *p, struct err_info *info);
 /** See that this many clients can be connected, else say so. */
 void daemon_allow_files(const struct config *cfg);
-/** `limits` of the configuration, for the service. */
-struct kms_limits daemon_limits(const struct config *cfg);
-/** `lab` of the configuration, for the service. */
-struct lab_rules daemon_lab_rules(const struct config *cfg);
-/** Port of `local` where its host entry leaves it to what was bound. */
+/** Take the sockets that were handed in for service.listen, in @p cfg; 0, or ERR_NOMEM with @p
+ * info.
+ */
+int daemon_use_sockets(const struct daemon *d, struct config *cfg, struct err_info *info);
+/** `local`: local.c. Port where its host entry leaves it to what was bound. */
 uint16_t daemon_local_port(const struct daemon *d);
+int daemon_start_service(struct daemon *d, struct err_info *info);
+/** What a new configuration says of it. */
+void daemon_configure_service(struct daemon *d);
+/** Tell the health table what the service says of itself. */
+void daemon_see_local(struct daemon *d);
+/** NULL: no relay. */
+const struct relay *daemon_relay(const struct daemon *d);
+/** What the relay has of this upstream; false: nothing yet. relay_status.c. */
+bool daemon_upstream_status(const struct daemon *d, const char *name,
+			    struct relay_upstream_status *ret);
+json_t *daemon_status_upstreams(const struct daemon *d);
+/** Drains of upstreams: drain_upstream.c. */
+bool daemon_has_upstream(const struct daemon *d, const char *name);
+bool daemon_upstream_drained(const struct daemon *d, const char *name);
+/** Whether no other host is up that could answer what this one does now. */
+bool daemon_upstream_is_last(const struct daemon *d, const char *name);
+int daemon_drain_upstream(struct daemon *d, const char *name);      /* as upstream_memory_drain() */
+size_t daemon_resume_upstreams(struct daemon *d, const char *name); /* NULL: all */
+/** {"state", "since", "outstanding"}; null where there is no such upstream. */
+json_t *daemon_upstream_drain_json(const struct daemon *d, const char *name);
+/** A drain has come to its end; the `safe` of drain.h. */
+void daemon_on_drain_safe(void *daemon, const char *host);
 /** Open the listeners of a drained `local` again, where they were. 0, or why not in @p info. */
 int daemon_reopen_local(struct daemon *d, struct err_info *info);
 /** Take up what the journal has of drains, for every host of the configuration. */

@@ -6,6 +6,9 @@
 #include "daemon/daemon_priv.h"
 #include "publisher/report.h"
 
+#define LAST_UPSTREAM                                                                              \
+	"no other upstream is up that could answer its clients; --force drains it all the same"
+
 /** A drain that somebody waits for to begin. */
 struct drain_call {
 	struct daemon *daemon;
@@ -41,6 +44,14 @@ static json_t *clients_or_null(struct daemon *d, bool is_local)
 	return json_integer((json_int_t)st.clients_7d);
 }
 
+/* A name may be a published host, an upstream, or both: it is safe to stop when both say so. */
+static const char *state_of(const char *as_host, const char *as_upstream)
+{
+	if (as_host == NULL || strcmp(as_host, "safe") == 0)
+		return as_upstream != NULL ? as_upstream : as_host != NULL ? as_host : "none";
+	return as_host;
+}
+
 /** @p state overrides what the drain itself says; @p domains is taken over, NULL: none. */
 static json_t *drain_json(struct daemon *d, const char *host, const char *state, json_t *domains)
 {
@@ -49,15 +60,21 @@ static json_t *drain_json(struct daemon *d, const char *host, const char *state,
 	struct drain_status st = { .text = "" };
 	bool known = drains_get(d->drains, host, &st);
 	int64_t left_ms = st.safe_at_ms - clock_wall_ms(d->env.net.clock);
+	const char *as_host = h == NULL ? NULL : known ? drain_phase_name(st.phase) : "none";
+	json_t *up = daemon_upstream_drain_json(d, host);
 
 	if (state == NULL)
-		state = known ? drain_phase_name(st.phase) : "none";
-	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:I, s:i, s:o, s:s, s:o}", "host", host,
-			 "local", is_local, "state", state, "since", time_or_null(st.since_ms),
-			 "safe_at", time_or_null(st.safe_at_ms), "left_ms",
+		state = state_of(as_host, json_string_value(json_object_get(up, "state")));
+	else if (domains == NULL)
+		st.text = LAST_UPSTREAM;
+	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:I, s:i, s:o, s:s, s:o, s:s?, s:o}", "host",
+			 host, "local", is_local, "state", state, "since",
+			 time_or_null(st.since_ms), "safe_at", time_or_null(st.safe_at_ms),
+			 "left_ms",
 			 (json_int_t)(st.phase == DRAIN_WAITING && left_ms > 0 ? left_ms : 0),
 			 "ttl_s", (int)st.ttl_s, "clients_7d", clients_or_null(d, is_local), "text",
-			 st.text, "domains", domains != NULL ? domains : json_array());
+			 st.text, "domains", domains != NULL ? domains : json_array(), "published",
+			 as_host, "upstream", up);
 }
 
 static json_t *domains_json(const struct pub_result *results, size_t n)
@@ -69,16 +86,33 @@ static json_t *domains_json(const struct pub_result *results, size_t n)
 	return domains;
 }
 
+static const char *why_not(int err)
+{
+	return err == ERR_BUSY ? "a drain of this host is being begun; try again"
+	       : err == ERR_STORE_OPEN
+		       ? "the state file cannot be used, so a drain would not last; see the log, "
+			 "and node.state_dir"
+		       : err_text(err);
+}
+
+/* The upstream of this name, where there is one. */
+static int drain_behind(struct daemon *d, const char *name)
+{
+	return daemon_has_upstream(d, name) ? daemon_drain_upstream(d, name) : 0;
+}
+
 static void on_begun(void *ctx, int err, const struct pub_result *results, size_t n)
 {
 	struct drain_call *c = ctx;
 	struct daemon *d = c->daemon;
 
+	if (err == 0)
+		err = drain_behind(d, c->host);
 	if (err == ERR_USAGE)
 		control_answer(c->call, 1,
 			       drain_json(d, c->host, "refused", domains_json(results, n)));
 	else if (err != 0)
-		control_fail(c->call, 1, err_name(err), err_text(err));
+		control_fail(c->call, 1, err_name(err), why_not(err));
 	else
 		control_answer(c->call, 0, drain_json(d, c->host, NULL, domains_json(results, n)));
 	free(c);
@@ -92,45 +126,52 @@ static const char *parse_host(struct daemon *d, struct control_call *call, const
 
 	if (host == NULL)
 		host = CONFIG_LOCAL;
-	if (host_of(d, host) != NULL)
+	if (host_of(d, host) != NULL || daemon_has_upstream(d, host))
 		return host;
-	(void)err_set(&info, ERR_USAGE, "the configuration has no host named '%.64s'", host);
+	(void)err_set(&info, ERR_USAGE, "there is no host and no upstream named '%.200s'", host);
 	control_fail(call, 2, "USAGE", info.text);
 	return NULL;
+}
+
+static void begin(struct daemon *d, struct control_call *call, const char *host, bool force)
+{
+	struct drain_call *c = calloc(1, sizeof(*c));
+	int err = c != NULL ? 0 : ERR_NOMEM;
+
+	if (err == 0) {
+		c->daemon = d;
+		c->call = call;
+		(void)snprintf(c->host, sizeof(c->host), "%s", host);
+		err = drains_begin(d->drains, c->host, force, on_begun, c);
+	}
+	if (err == 0)
+		return;
+	free(c);
+	control_fail(call, 1, err_name(err), why_not(err));
 }
 
 void daemon_request_drain(struct daemon *d, struct control_call *call, const json_t *args)
 {
 	const char *host = parse_host(d, call, args);
+	bool force = json_is_true(json_object_get(args, "force"));
 	struct drain_status st;
-	struct drain_call *c;
 	int err;
 
 	if (host == NULL)
 		return;
-	if (drains_get(d->drains, host, &st)) { /* it goes on */
-		control_answer(call, 0, drain_json(d, host, NULL, NULL));
+	if (!force && daemon_has_upstream(d, host) && daemon_upstream_is_last(d, host)) {
+		control_answer(call, 1, drain_json(d, host, "refused", NULL));
 		return;
 	}
-	c = calloc(1, sizeof(*c));
-	if (c == NULL) {
-		control_fail(call, 1, "NOMEM", err_text(ERR_NOMEM));
+	if (host_of(d, host) != NULL && !drains_get(d->drains, host, &st)) {
+		begin(d, call, host, force);
 		return;
 	}
-	c->daemon = d;
-	c->call = call;
-	(void)snprintf(c->host, sizeof(c->host), "%s", host);
-	err = drains_begin(d->drains, c->host, json_is_true(json_object_get(args, "force")),
-			   on_begun, c);
+	err = drain_behind(d, host); /* and what is drained already goes on */
 	if (err == 0)
-		return;
-	free(c);
-	control_fail(call, 1, err_name(err),
-		     err == ERR_BUSY ? "a drain of this host is being begun; try again"
-		     : err == ERR_STORE_OPEN
-			     ? "the state file cannot be used, so a drain would not "
-			       "last; see the log, and node.state_dir"
-			     : err_text(err));
+		control_answer(call, 0, drain_json(d, host, NULL, NULL));
+	else
+		control_fail(call, 1, err_name(err), why_not(err));
 }
 
 void daemon_request_drain_status(struct daemon *d, struct control_call *call, const json_t *args)
@@ -139,16 +180,19 @@ void daemon_request_drain_status(struct daemon *d, struct control_call *call, co
 	struct drain_status st;
 
 	if (host != NULL)
-		control_answer(call, drains_get(d->drains, host, &st) ? 0 : 1,
+		control_answer(call,
+			       drains_get(d->drains, host, &st) || daemon_upstream_drained(d, host)
+				       ? 0
+				       : 1,
 			       drain_json(d, host, NULL, NULL));
 }
 
 void daemon_request_resume(struct daemon *d, struct control_call *call, const json_t *args)
 {
 	const char *host = json_string_value(json_object_get(args, "host"));
-	const struct config_host *h = NULL; /* all */
+	const struct config_host *h = NULL; /* all, or an upstream alone */
 	struct err_info info;
-	size_t n;
+	size_t n = 0, behind;
 	int err = 0;
 
 	if (host != NULL) {
@@ -158,7 +202,7 @@ void daemon_request_resume(struct daemon *d, struct control_call *call, const js
 		h = host_of(d, host);
 	}
 	/* First the service, then the record that leads to it. */
-	if (d->local_drained && (h == NULL || h->is_local))
+	if (d->local_drained && (host == NULL || (h != NULL && h->is_local)))
 		err = daemon_reopen_local(d, &info);
 	if (err != 0) {
 		log_error(&daemon_log, "service.not_resumed", "err=%s text=%s", err_name(err),
@@ -166,6 +210,10 @@ void daemon_request_resume(struct daemon *d, struct control_call *call, const js
 		control_fail(call, 1, err_name(err), info.text);
 		return;
 	}
-	n = drains_resume(d->drains, host);
-	control_answer(call, 0, json_pack("{s:s?, s:I}", "host", host, "lifted", (json_int_t)n));
+	behind = daemon_resume_upstreams(d, host);
+	if (host == NULL || h != NULL)
+		n = drains_resume(d->drains, host);
+	control_answer(call, 0,
+		       json_pack("{s:s?, s:I, s:I}", "host", host, "lifted", (json_int_t)n,
+				 "upstreams", (json_int_t)behind));
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/hresult.h"
 #include "daemon/daemon_priv.h"
@@ -13,14 +14,19 @@
 #define EVENT_PUBLISH_FAILED 12293
 #define EVENT_PUBLISHED      12294
 
+/* Without a number of Windows': a refusal, or the request of a client of the relay. */
+static bool is_served(const struct kms_event *ev)
+{
+	return ev->hresult == HR_OK && (ev->id != 0 || strcmp(ev->name, "relay.request") == 0);
+}
+
 /* As many as there are requests: in memory only. */
 void daemon_on_kms_event(void *daemon, const struct kms_event *ev)
 {
 	const struct daemon *d = daemon;
 	const struct event e = { .id = ev->id,
 				 .name = ev->name,
-				 .level = ev->id != 0 && ev->hresult == HR_OK ? LOG_INFO
-									      : LOG_WARNING,
+				 .level = is_served(ev) ? LOG_INFO : LOG_WARNING,
 				 .hresult = ev->hresult,
 				 .text = ev->sentence,
 				 .info = ev->text };

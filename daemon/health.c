@@ -36,7 +36,8 @@ struct health {
 	struct entry *entries;
 	size_t n_entries;
 	size_t n_busy;
-	bool local_up;
+	enum pub_health_state local; /* as it was said last */
+	bool local_at_once;          /* `min_stay` does not hold it up */
 	uint64_t round; /* how often a host went down: older successes prove nothing since */
 	bool telling;   /* one went down; the others are probed anew before it is told */
 	uv_timer_t timer;
@@ -267,6 +268,32 @@ static void start_probe(struct entry *e)
 	host_lookup_start(&e->lookup, h->p.net, &lp, on_found);
 }
 
+/* ---- what `local` says ---- */
+
+static bool is_held(const struct health *h, const struct entry *e)
+{
+	return !h->local_at_once && e->track.state != PUB_HEALTH_UNKNOWN &&
+	       clock_mono_ms(h->p.net->clock) - e->track.since_ms < h->p.rule.min_stay_ms;
+}
+
+static void apply_local(struct health *h, struct entry *e)
+{
+	e->due_ms = UINT64_MAX;
+	if (e->track.state == h->local)
+		return;
+	if (is_held(h, e)) {
+		e->due_ms = e->track.since_ms + h->p.rule.min_stay_ms;
+		return;
+	}
+	e->track = (struct health_track){ .state = h->local,
+					  .since_ms = clock_mono_ms(h->p.net->clock) };
+	e->since_wall_ms = clock_wall_ms(h->p.net->clock);
+	if (h->local == PUB_HEALTH_DOWN)
+		have_others_probed(h);
+	else
+		h->p.changed(h->p.ctx);
+}
+
 /* ---- time ---- */
 
 static void on_timer(uv_timer_t *t)
@@ -277,8 +304,11 @@ static void on_timer(uv_timer_t *t)
 	for (struct entry *e = h->entries; e != NULL; e = e->next) {
 		if (!e->configured && now - e->wanted_ms > HEALTH_FORGET_MS)
 			e->dropped = true;
-		if (!e->dropped && !e->local && e->work == WORK_NONE && e->due_ms <= now &&
-		    h->n_busy < HEALTH_PARALLEL_MAX)
+		if (e->dropped || e->work != WORK_NONE || e->due_ms > now)
+			continue;
+		if (e->local)
+			apply_local(h, e);
+		else if (h->n_busy < HEALTH_PARALLEL_MAX)
 			start_probe(e);
 	}
 	sweep(h);
@@ -295,7 +325,7 @@ static void schedule(struct health *h)
 	if (h->stopping)
 		return;
 	for (const struct entry *e = h->entries; e != NULL; e = e->next)
-		if (e->work == WORK_NONE && !e->local && e->due_ms < first)
+		if (e->work == WORK_NONE && e->due_ms < first)
 			first = e->due_ms;
 	if (first == UINT64_MAX || h->n_busy >= HEALTH_PARALLEL_MAX)
 		(void)uv_timer_stop(&h->timer); /* whatever ends next schedules again */
@@ -350,20 +380,6 @@ int health_new(const struct health_params *p, struct health **ret)
 	return 0;
 }
 
-static void apply_local(struct health *h, struct entry *e)
-{
-	enum pub_health_state s = h->local_up ? PUB_HEALTH_UP : PUB_HEALTH_DOWN;
-
-	if (e->track.state == s)
-		return;
-	e->track = (struct health_track){ .state = s, .since_ms = clock_mono_ms(h->p.net->clock) };
-	e->since_wall_ms = clock_wall_ms(h->p.net->clock);
-	if (h->local_up)
-		h->p.changed(h->p.ctx);
-	else
-		have_others_probed(h);
-}
-
 void health_configure(struct health *h, const struct config_health *rule,
 		      const struct health_host *hosts, size_t n)
 {
@@ -375,7 +391,7 @@ void health_configure(struct health *h, const struct config_health *rule,
 		e->configured = false;
 		e->local = false;
 		e->wanted_ms = clock_mono_ms(h->p.net->clock);
-		if (e->due_ms > latest)
+		if (e->due_ms > latest || e->due_ms == UINT64_MAX)
 			e->due_ms = latest; /* a shorter interval counts from now */
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -394,9 +410,10 @@ void health_configure(struct health *h, const struct config_health *rule,
 	schedule(h);
 }
 
-void health_set_local(struct health *h, bool up)
+void health_set_local(struct health *h, enum pub_health_state state, bool at_once)
 {
-	h->local_up = up;
+	h->local = state;
+	h->local_at_once = at_once;
 	for (struct entry *e = h->entries; e != NULL; e = e->next)
 		if (e->local)
 			apply_local(h, e);

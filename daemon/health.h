@@ -63,7 +63,12 @@ int health_new(const struct health_params *p, struct health **ret); /* 0 or ERR_
 /** The configured hosts and rule, at start and at a reload. States of hosts that stay are kept. */
 void health_configure(struct health *h, const struct config_health *rule,
 		      const struct health_host *hosts, size_t n);
-void health_set_local(struct health *h, bool up);
+/**
+ * What the service says of itself; UNKNOWN at first. @p at_once: an order, such as a drain. Else it
+ * is news that may come and go, and a state that is not unknown stands for `min_stay` at least, as
+ * that of a host that is probed.
+ */
+void health_set_local(struct health *h, enum pub_health_state state, bool at_once);
 /** For the publisher; valid for the table's life. */
 const struct pub_health *health_gate(const struct health *h);
 /** State of one, UNKNOWN where the table does not have it; *ret_since_ms is wall clock, 0: never

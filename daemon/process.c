@@ -65,3 +65,14 @@ int daemon_give_up_root(struct daemon *d, const struct privileges *p, struct err
 		 c->node.user, (long)p->uid, (long)p->gid, p->n_groups);
 	return 0;
 }
+
+int daemon_use_sockets(const struct daemon *d, struct config *cfg, struct err_info *info)
+{
+	const struct sd_listen *s = &d->sockets;
+
+	if (s->n == 0)
+		return 0;
+	return config_set_listen(cfg, s->addrs, s->n) == 0
+		       ? 0
+		       : err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+}

@@ -27,6 +27,11 @@ static int prepare(struct daemon *d, struct config **ret_cfg, struct keys *ret_k
 	struct err_info info;
 	int err = config_load(d->path, ret_cfg, errs);
 
+	if (err == 0) {
+		err = daemon_use_sockets(d, *ret_cfg, &info);
+		if (err != 0)
+			config_errors_add(errs, *ret_cfg, 0, "service.listen", "%s", info.text);
+	}
 	if (err == 0)
 		err = keys_load(*ret_cfg, ret_keys, errs);
 	if (err != 0)
@@ -78,6 +83,8 @@ static void on_resolv_conf(void *ctx)
 		 "what the old ones said no longer counts; everything is looked up again");
 	pub_engine_forget_zones(d->engine);
 	discovery_poke(d->discovery, NULL, true);
+	if (d->upstreams != NULL)
+		upstreams_look_again(d->upstreams);
 }
 
 int daemon_watch_resolvers(struct daemon *d)
@@ -96,24 +103,18 @@ int daemon_watch_resolvers(struct daemon *d)
 static void apply(struct daemon *d, struct config *cfg, struct keys *keys,
 		  struct pub_targets *targets)
 {
-	struct kms_limits limits = daemon_limits(cfg);
-	struct lab_rules lab = daemon_lab_rules(cfg);
 	struct config *old = d->cfg;
 
 	config_need_restart(old, cfg, on_restart_needed, NULL);
 	events_configure(d->events, cfg->events.keep_s, cfg->events.max);
 	log_setup(cfg->log.level, cfg->log.format, STDERR_FILENO);
 	env_configure(&d->env, cfg);
-	if (d->service != NULL) {
-		(void)kms_service_set_rules(d->service, cfg->service.allow, cfg->service.n_allow,
-					    &limits);
-		kms_service_set_lab(d->service, &lab);
-	}
 	(void)pub_engine_set_targets(d->engine, targets, cfg->publish.refresh_ms,
 				     cfg->publish.on_stop == CONFIG_ON_STOP_WITHDRAW);
 	keys_done(&d->keys);
 	d->keys = *keys;
 	d->cfg = cfg;
+	daemon_configure_service(d);
 	daemon_configure_health(d);
 	daemon_configure_discovery(d);
 	if (daemon_watch_resolvers(d) != 0)

@@ -141,12 +141,12 @@ json_t *daemon_status(struct daemon *d)
 {
 	uint64_t up_ms = clock_mono_ms(d->env.net.clock) - d->started_ms;
 
-	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:[], s:o, s:o, s:o}", "version",
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
 			 KMSBEACON_VERSION, "uptime_s", (json_int_t)(up_ms / 1000), "service",
 			 status_service(d), "hosts", status_hosts(d), "records",
 			 d->engine != NULL ? pub_report_status(d->engine) : json_array(),
-			 "upstreams", "notify", status_notify(d), "discovery",
-			 discovery_status(d->discovery), "events", status_events(d));
+			 "upstreams", daemon_status_upstreams(d), "notify", status_notify(d),
+			 "discovery", discovery_status(d->discovery), "events", status_events(d));
 }
 
 /* ---- publish, withdraw ---- */

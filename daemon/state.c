@@ -4,12 +4,14 @@
 #include <stdio.h>
 
 #include "daemon/events.h"
+#include "daemon/upstream_memory.h"
 #include "kmscore/memory.h"
 
 static const struct store_schema *const schemas[] = {
 	&pub_journal_schema,
 	&events_schema,
 	&kms_memory_schema,
+	&upstream_memory_schema,
 };
 
 /* In the store's thread. */

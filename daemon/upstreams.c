@@ -37,6 +37,9 @@ struct upstreams {
 	bool srv_old; /* the records are of another name, asked for before */
 	uint64_t srv_due_ms;
 	struct rsv_lookup srv_lookup;
+	struct upstream_known *seeds; /* of an earlier process */
+	size_t n_seeds;
+	struct dns_name seed_srv;
 	struct item *items;
 	bool changed; /* since it was told last */
 	uv_timer_t timer;
@@ -60,6 +63,7 @@ static void maybe_done(struct upstreams *u)
 		return;
 	free(u->config);
 	free(u->srv);
+	free(u->seeds);
 	u->done(u->done_ctx);
 	free(u);
 }
@@ -102,6 +106,27 @@ void upstreams_tell(struct upstreams *u)
 	u->p.changed(u->p.ctx, list, n);
 }
 
+static void tell_learned(struct upstreams *u)
+{
+	struct upstream_known *list = calloc(RELAY_UPSTREAMS_MAX, sizeof(*list));
+	char srv[DNSNAME_TEXT_MAX] = "";
+	size_t n = 0;
+
+	if (list == NULL)
+		return; /* the next change is told */
+	if (dns_name_is_set(&u->srv_name))
+		dns_name_format(&u->srv_name, srv);
+	for (const struct item *x = u->items; x != NULL && n < RELAY_UPSTREAMS_MAX; x = x->next) {
+		if (x->gone || x->n_addrs == 0)
+			continue;
+		list[n].row = x->row;
+		memcpy(list[n].addrs, x->addrs, x->n_addrs * sizeof(*x->addrs));
+		list[n++].n_addrs = x->n_addrs;
+	}
+	u->p.learned(u->p.ctx, upstream_known_json(list, n, srv));
+	free(list);
+}
+
 static void settle(struct upstreams *u)
 {
 	sweep(u);
@@ -109,8 +134,11 @@ static void settle(struct upstreams *u)
 		maybe_done(u);
 		return;
 	}
-	if (u->changed)
+	if (u->changed) {
 		upstreams_tell(u);
+		if (u->p.learned != NULL)
+			tell_learned(u);
+	}
 	schedule(u);
 }
 
@@ -248,6 +276,15 @@ static struct item *new_item(struct upstreams *u, const struct upstream_row *row
 		x->due_ms = UINT64_MAX;
 		x->addrs[0] = literal;
 		x->n_addrs = 1;
+	}
+	for (size_t i = 0; i < u->n_seeds && !x->looked; i++) {
+		const struct upstream_known *k = &u->seeds[i];
+
+		if (!upstream_row_same(&k->row, row) || k->n_addrs == 0)
+			continue;
+		x->looked = true;
+		memcpy(x->addrs, k->addrs, k->n_addrs * sizeof(*k->addrs));
+		x->n_addrs = k->n_addrs;
 	}
 	u->changed = true;
 	return x;
@@ -463,10 +500,32 @@ int upstreams_new(const struct upstreams_params *p, struct upstreams **ret)
 		u->p.ttl_max_ms = UPSTREAMS_TTL_MAX_MS;
 	if (u->p.retry_ms == 0)
 		u->p.retry_ms = UPSTREAMS_RETRY_MS;
+	if (p->known != NULL) {
+		char srv[HOST_TEXT_MAX];
+
+		u->n_seeds = upstream_known_parse(p->known, &u->seeds, srv);
+		if (srv[0] != '\0' && dns_name_parse(srv, &u->seed_srv) != 0)
+			u->seed_srv = (struct dns_name){ 0 };
+	}
 	(void)uv_timer_init(p->net->loop, &u->timer);
 	u->timer.data = u;
 	*ret = u;
 	return 0;
+}
+
+/* What the records named when an earlier process asked. */
+static void recall_srv(struct upstreams *u)
+{
+	struct upstream_row *rows = calloc(u->n_seeds > 0 ? u->n_seeds : 1, sizeof(*rows));
+	size_t n = 0;
+
+	if (rows == NULL)
+		return;
+	for (size_t i = 0; i < u->n_seeds; i++)
+		if (u->seeds[i].row.from_srv)
+			rows[n++] = u->seeds[i].row;
+	u->srv = rows;
+	u->n_srv = n;
 }
 
 static void configure_srv(struct upstreams *u, const char *text)
@@ -485,6 +544,9 @@ static void configure_srv(struct upstreams *u, const char *text)
 		u->srv_looked = u->srv_failing = false;
 	}
 	u->srv_name = name;
+	if (u->srv == NULL && !u->srv_looked && dns_name_is_set(&name) &&
+	    dns_name_equal(&name, &u->seed_srv))
+		recall_srv(u);
 }
 
 void upstreams_configure(struct upstreams *u, const struct config_relay *c)

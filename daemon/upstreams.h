@@ -14,6 +14,7 @@
 #ifndef KMSBEACON_DAEMON_UPSTREAMS_H
 #define KMSBEACON_DAEMON_UPSTREAMS_H
 
+#include <jansson.h>
 #include <uv.h>
 
 #include "common/config.h"
@@ -34,6 +35,11 @@ struct upstreams_params {
 	/** The whole list, where it is another than before. From the loop, or from
 	 * upstreams_configure() and upstreams_tell(). Borrowed during the call. */
 	void (*changed)(void *ctx, const struct relay_upstream *list, size_t n);
+	/** What an earlier process learned, borrowed during upstreams_new(): so addresses are known
+	 * before anybody was asked, and also where nobody answers. NULL: nothing. */
+	const json_t *known;
+	/** What this one has learned, the callee's; NULL where memory is out. May be NULL. */
+	void (*learned)(void *ctx, json_t *known);
 	void *ctx;
 };
 

@@ -2,6 +2,8 @@
 #ifndef KMSBEACON_DAEMON_UPSTREAMS_PRIV_H
 #define KMSBEACON_DAEMON_UPSTREAMS_PRIV_H
 
+#include <jansson.h>
+
 #include "common/config.h"
 #include "kmscore/relay.h"
 #include "net/host_lookup.h"
@@ -35,5 +37,19 @@ int upstream_rows_from_srv(const struct rsv_set *set, const struct upstream_row 
  * left. */
 size_t upstream_rows_leave_out(struct upstream_row *rows, size_t n,
 			       const struct upstream_row *config, size_t n_config);
+
+/** A host with the addresses that are known of it. */
+struct upstream_known {
+	struct upstream_row row;
+	struct addr addrs[KMS_POOL_ADDRS_MAX];
+	size_t n_addrs;
+};
+/** For the next process; @p srv is the name of the records, "" for none. NULL where memory is out.
+ */
+json_t *upstream_known_json(const struct upstream_known *list, size_t n, const char *srv);
+/** Read it back; what is not as it should be is left out. The caller frees *ret, also with none.
+ * @return how many. */
+size_t upstream_known_parse(const json_t *known, struct upstream_known **ret,
+			    char ret_srv[HOST_TEXT_MAX]);
 
 #endif

@@ -275,10 +275,48 @@ static void t_local_is_the_services_own_word(void **state)
 	(void)state;
 	setup(&f);
 	configure(&f, "kms1.corp.test", true);
-	health_set_local(f.health, true);
+	assert_int_equal(health_state(f.health, &target, 1688, NULL), PUB_HEALTH_UNKNOWN);
+	health_set_local(f.health, PUB_HEALTH_UP, true);
 	assert_int_equal(health_state(f.health, &target, 1688, NULL), PUB_HEALTH_UP);
-	health_set_local(f.health, false);
+	health_set_local(f.health, PUB_HEALTH_DOWN, true);
 	assert_int_equal(health_state(f.health, &target, 1688, NULL), PUB_HEALTH_DOWN);
+	health_free(f.health, on_freed, &f);
+	finish(&f);
+	assert_int_equal(f.probes, 0);
+}
+
+/* News of a relay's hosts may come and go: no record flaps with them. */
+static void t_local_stays_what_it_is_for_a_while(void **state)
+{
+	struct fixture f = { .up = true };
+	const struct config_health rule = {
+		.interval_ms = 5, .timeout_ms = 100, .rise = 1, .fall = 1, .min_stay_ms = 40
+	};
+	const struct health_host host = { name("kms1.corp.test"), 1688, true };
+	uint64_t since, flaps = 0;
+
+	(void)state;
+	setup(&f);
+	health_configure(f.health, &rule, &host, 1);
+	health_set_local(f.health, PUB_HEALTH_UP, false); /* the first news need not wait */
+	since = clock_mono_ms(f.net.clock);
+	assert_int_equal(health_state(f.health, &host.target, 1688, NULL), PUB_HEALTH_UP);
+	while (f.changes < 2) {
+		health_set_local(f.health, ++flaps % 2 ? PUB_HEALTH_UP : PUB_HEALTH_DOWN, false);
+		if (flaps > 4) /* it stays down, and the timer finds that */
+			health_set_local(f.health, PUB_HEALTH_DOWN, false);
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	}
+	assert_true(clock_mono_ms(f.net.clock) - since >= 39);
+	assert_int_equal(health_state(f.health, &host.target, 1688, NULL), PUB_HEALTH_DOWN);
+	health_set_local(f.health, PUB_HEALTH_UP, false);
+	health_configure(f.health, &rule, &host, 1); /* a reload does not forget what is held */
+	assert_int_equal(health_state(f.health, &host.target, 1688, NULL), PUB_HEALTH_DOWN);
+	while (f.changes < 3)
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	assert_int_equal(health_state(f.health, &host.target, 1688, NULL), PUB_HEALTH_UP);
+	health_set_local(f.health, PUB_HEALTH_DOWN, true); /* an order is obeyed at once */
+	assert_int_equal(health_state(f.health, &host.target, 1688, NULL), PUB_HEALTH_DOWN);
 	health_free(f.health, on_freed, &f);
 	finish(&f);
 	assert_int_equal(f.probes, 0);
@@ -308,6 +346,7 @@ int main(void)
 		cmocka_unit_test(t_configured_host_has_its_place_in_a_full_table),
 		cmocka_unit_test(t_host_found_down_makes_the_others_doubtful),
 		cmocka_unit_test(t_local_is_the_services_own_word),
+		cmocka_unit_test(t_local_stays_what_it_is_for_a_while),
 		cmocka_unit_test(t_free_after_every_step),
 	};
 

@@ -27,6 +27,7 @@ struct fixture {
 	unsigned told;
 	bool news; /* since the test looked */
 	const char *draining;
+	json_t *known;
 	bool closed;
 };
 
@@ -72,6 +73,15 @@ static void on_changed(void *ctx, const struct relay_upstream *list, size_t n)
 	}
 }
 
+static void on_learned(void *ctx, json_t *known)
+{
+	struct fixture *f = ctx;
+
+	assert_non_null(known);
+	json_decref(f->known);
+	f->known = known;
+}
+
 static bool is_draining(void *ctx, const char *name)
 {
 	const struct fixture *f = ctx;
@@ -98,9 +108,11 @@ static void set_rows(struct fixture *f, const struct auth_row *rows, size_t n)
 		SRV, DNS_TYPE_SRV, target, port, prio, 0, 0                                        \
 	}
 
-static void init(struct fixture *f)
+static void init_knowing(struct fixture *f, const json_t *known)
 {
 	const struct upstreams_params p = { .net = &f->t.net,
+					    .known = known,
+					    .learned = on_learned,
 					    .ttl_min_ms = 1,
 					    .ttl_max_ms = TTL_MS,
 					    .retry_ms = RETRY_MS,
@@ -120,6 +132,11 @@ static void init(struct fixture *f)
 	log_set_tap(tap, NULL);
 }
 
+static void init(struct fixture *f)
+{
+	init_knowing(f, NULL);
+}
+
 static void on_closed(void *ctx)
 {
 	((struct fixture *)ctx)->closed = true;
@@ -133,6 +150,7 @@ static void done(struct fixture *f)
 	fake_dns_free(f->server);
 	test_net_done(&f->t);
 	log_set_tap(NULL, NULL);
+	json_decref(f->known);
 }
 
 static void configure(struct fixture *f, const struct config_upstream *list, size_t n, char *srv)
@@ -415,6 +433,75 @@ static void t_srv_too_many(void **state)
 	done(&f);
 }
 
+/* ---- over a restart ---- */
+
+static void t_what_was_known_before(void **state)
+{
+	static const struct config_upstream list[] = {
+		{ .name = winkms1, .address = host_a, .port = 1688 },
+		{ .name = winkms2, .address = host_b, .port = 1688 },
+	};
+	struct fixture f, g;
+
+	(void)state;
+	init(&f);
+	ROWS(&f, S(4, "b.x.example", 1700), A("a.x.example", "127.0.0.2"),
+	     A("b.x.example", "127.0.0.3"));
+	configure(&f, list, 2, srv_name);
+	wait_list(&f, "winkms1 0 127.0.0.2:1688; winkms2 0 127.0.0.3:1688; "
+		      "b.x.example:1700 4 127.0.0.3:1700");
+	/* the next process: at once, and though nobody answers */
+	init_knowing(&g, f.known);
+	g.zone.rcode = DNS_RCODE_SERVFAIL;
+	configure(&g, list, 2, srv_name);
+	assert_string_equal(g.list, "winkms1 0 127.0.0.2:1688; winkms2 0 127.0.0.3:1688; "
+				    "b.x.example:1700 4 127.0.0.3:1700");
+	wait_line(&g, "the hosts that are known stay upstreams");
+	assert_int_equal(g.told, 2); /* and that all has been looked at */
+	assert_string_equal(g.list, f.list);
+	g.zone.rcode = 0;
+	ROWS(&g, A("a.x.example", "127.0.0.8"), A("b.x.example", "127.0.0.3"));
+	wait_list(&g, "winkms1 0 127.0.0.8:1688; winkms2 0 127.0.0.3:1688");
+	done(&g);
+	/* only for the hosts that they were: another port, other records */
+	init_knowing(&g, f.known);
+	g.zone.silent = true;
+	configure(&g, list, 1, other_name);
+	assert_string_equal(g.list, "winkms1 0 127.0.0.2:1688");
+	done(&g);
+	done(&f);
+}
+
+static void t_what_was_known_may_be_anything(void **state)
+{
+	static const char *const texts[] = {
+		"1",
+		"{}",
+		"{\"srv\": 3, \"hosts\": {}}",
+		"{\"srv\": \"..\", \"hosts\": [1, {}, {\"name\": \"a\", \"host\": \"b\", "
+		"\"port\": 70000, \"priority\": 0}]}",
+		"{\"srv\": \"_kms._tcp.hosts.x.example\", \"hosts\": [{\"name\": \"winkms1\", "
+		"\"host\": \"a.x.example\", \"port\": 1688, \"priority\": 0, \"addresses\": "
+		"[\"x\", 3]}]}",
+	};
+	static const struct config_upstream list[] = {
+		{ .name = winkms1, .address = host_a, .port = 1688 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		json_t *known = json_loads(texts[i], JSON_DECODE_ANY, NULL);
+		struct fixture f;
+
+		assert_non_null(known);
+		init_knowing(&f, known);
+		json_decref(known);
+		configure(&f, list, 1, srv_name);
+		assert_string_equal(f.list, "");
+		done(&f);
+	}
+}
+
 /* ---- the end ---- */
 
 static void t_free_at_every_step(void **state)
@@ -456,6 +543,8 @@ int main(void)
 		cmocka_unit_test(t_srv),
 		cmocka_unit_test(t_srv_another_name),
 		cmocka_unit_test(t_srv_too_many),
+		cmocka_unit_test(t_what_was_known_before),
+		cmocka_unit_test(t_what_was_known_may_be_anything),
 		cmocka_unit_test(t_free_at_every_step),
 	};
 
