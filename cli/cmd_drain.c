@@ -16,6 +16,7 @@
 #define DRAIN_TIMEOUT_MS  (4 * PUB_TIMEOUT_MS)
 #define RESUME_TIMEOUT_MS 10000
 #define POLL_MS           1000
+#define POLL_UPSTREAM_MS  100 /* answers take no longer than relay.request_timeout */
 
 static json_t *host_args(const struct cli_args *a, bool force)
 {
@@ -32,6 +33,14 @@ static bool is_state(const json_t *report, const char *state)
 	return strcmp(json_text(report, "state", ""), state) == 0;
 }
 
+/* Requests at an upstream. */
+static long long outstanding(const json_t *report)
+{
+	const json_t *up = json_object_get(report, "upstream");
+
+	return (long long)json_integer_value(json_object_get(up, "outstanding"));
+}
+
 static void clear_progress(void)
 {
 	(void)fprintf(stderr, "\r\033[K");
@@ -44,7 +53,10 @@ static void show_progress(const json_t *report)
 	const char *host = json_text(report, "host", "");
 
 	clear_progress();
-	if (is_state(report, "waiting"))
+	if (is_state(report, "waiting") && outstanding(report) > 0)
+		(void)fprintf(stderr, "%s: %lld request%s outstanding", host, outstanding(report),
+			      outstanding(report) == 1 ? "" : "s");
+	else if (is_state(report, "waiting"))
 		(void)fprintf(stderr, "%s: %llds until no client has its record cached", host,
 			      left_s);
 	else
@@ -58,7 +70,9 @@ static void pause_for(const json_t *report)
 	json_int_t left = json_integer_value(json_object_get(report, "left_ms"));
 	struct timespec ts;
 
-	if (is_state(report, "waiting") && left < ms)
+	if (is_state(report, "waiting") && left == 0)
+		ms = POLL_UPSTREAM_MS;
+	else if (is_state(report, "waiting") && left < ms)
 		ms = left + 10;
 	ts.tv_sec = (time_t)(ms / 1000);
 	ts.tv_nsec = (long)(ms % 1000) * 1000000;
@@ -96,7 +110,6 @@ static int wait_until_safe(const struct cli_args *a, const struct session *s, js
 }
 
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
 static void say(const char *fmt, ...)
 {
 	char text[1024];
@@ -108,36 +121,72 @@ static void say(const char *fmt, ...)
 	print_wrapped_from(stdout, 0, 0, text);
 }
 
-static void print_drain(const json_t *report)
+/* Its part as an upstream. @return whether there is one, and no published host of this name. */
+static bool print_upstream(const json_t *report)
 {
 	const char *host = json_text(report, "host", "");
-	const json_t *clients = json_object_get(report, "clients_7d");
-	bool is_local = json_is_true(json_object_get(report, "local"));
+	const json_t *up = json_object_get(report, "upstream");
+	const char *state = json_text(up, "state", "none");
+	bool alone = json_is_null(json_object_get(report, "published"));
 
-	if (json_array_size(json_object_get(report, "domains")) > 0)
-		publish_print(stdout, report);
-	if (is_state(report, "refused"))
-		say("%s is not drained: see the domains above; --force drains it all the "
-		    "same",
-		    host);
-	else if (is_state(report, "none"))
+	if (!json_is_object(up) || is_state(report, "refused"))
+		return false;
+	if (strcmp(state, "none") == 0)
+		say("%s, the upstream, gets requests", host);
+	else if (outstanding(report) > 0)
+		say("%s gets no new requests; %lld %s outstanding", host, outstanding(report),
+		    outstanding(report) == 1 ? "is" : "are");
+	else
+		say("%s gets no requests, and none is outstanding%s", host,
+		    alone ? ": safe to stop" : "");
+	return alone;
+}
+
+static void print_published(const json_t *report)
+{
+	const char *host = json_text(report, "host", "");
+	const char *state = json_text(report, "published", "none");
+	const json_t *clients = json_object_get(report, "clients_7d");
+
+	if (strcmp(state, "none") == 0)
 		say("%s was resumed meanwhile", host);
-	else if (is_state(report, "withdrawing"))
+	else if (strcmp(state, "withdrawing") == 0)
 		say("%s: a server still shows its record; this is tried again: %s", host,
 		    json_text(report, "text", ""));
-	else if (is_state(report, "waiting"))
+	else if (strcmp(state, "waiting") == 0)
 		say("%s: no server shows its record; clients may have it cached until "
 		    "%s",
 		    host, json_text(report, "safe_at", "-"));
-	else if (is_local)
+	else if (json_is_true(json_object_get(report, "local")))
 		say("%s is drained: its listeners are closed", host);
-	else
+	else if (is_state(report, "safe"))
 		say("%s: safe to stop", host);
-	if (json_is_integer(clients) && !is_state(report, "refused"))
+	else
+		say("%s: no client has its record cached any more", host);
+	if (json_is_integer(clients))
 		say("%lld client%s used it in the last 7 days; those that cached the host "
 		    "itself do not ask DNS until it fails them",
 		    (long long)json_integer_value(clients),
 		    json_integer_value(clients) == 1 ? "" : "s");
+}
+
+static void print_drain(const json_t *report)
+{
+	const char *text = json_text(report, "text", "");
+	bool any = json_array_size(json_object_get(report, "domains")) > 0;
+
+	if (any)
+		publish_print(stdout, report);
+	if (!is_state(report, "refused")) {
+		if (!print_upstream(report))
+			print_published(report);
+	} else if (any) {
+		say("%s is not drained: see the domains above; --force drains it all the "
+		    "same",
+		    json_text(report, "host", ""));
+	} else {
+		say("%s is not drained: %s", json_text(report, "host", ""), text);
+	}
 }
 
 static int run_drain(const struct cli_args *a)
@@ -179,7 +228,7 @@ static const struct cli_option drain_options[] = {
 const struct cli_command cmd_drain = {
 	.name = "drain",
 	.operands = "[HOST]",
-	.summary = "take a host out of DNS, and tell when it is safe to stop",
+	.summary = "take a host or an upstream out of use, and tell when it is safe to stop",
 	.text = "Withdraws the records of HOST (default: local) in every domain. When no server "
 		"shows them\n"
 		"any more, clients may still have them cached for their TTL; after that `local` "
@@ -190,16 +239,36 @@ const struct cli_command cmd_drain = {
 		"a set,\n"
 		"where something else publishes the host, too, and where a domain cannot be "
 		"read.\n"
+		"HOST may also be an upstream of the relay: it gets no new requests, and is safe "
+		"to stop when\n"
+		"none is outstanding. Refused where no other upstream is up. A name that is both a "
+		"host and an\n"
+		"upstream is drained as both.\n"
 		"Exit code 0: it has begun (with --wait: the host is safe to stop), 1: refused, or "
 		"no\n"
 		"daemon answers.",
-	.examples = "  kmsbeacon drain --wait\n  kmsbeacon drain office",
+	.examples = "  kmsbeacon drain --wait\n  kmsbeacon drain office\n"
+		    "  kmsbeacon drain --wait winkms1 && ssh winkms1 shutdown /r",
 	.options = drain_options,
 	.run = run_drain,
 	.usage_exit = CLI_USAGE,
 };
 
 /* ---- resume ---- */
+
+static void print_resumed(const json_t *report)
+{
+	bool lifted = json_integer_value(json_object_get(report, "lifted")) > 0;
+	bool behind = json_integer_value(json_object_get(report, "upstreams")) > 0;
+
+	if (lifted)
+		(void)printf("%s: published again\n", json_text(report, "host", "all hosts"));
+	if (behind)
+		(void)printf("%s: gets requests again\n",
+			     json_text(report, "host", "all upstreams"));
+	if (!lifted && !behind)
+		(void)printf("nothing was drained or withdrawn\n");
+}
 
 static int run_resume(const struct cli_args *a)
 {
@@ -219,11 +288,8 @@ static int run_resume(const struct cli_args *a)
 		return code;
 	if (cli_has(a, "json"))
 		print_json(json_incref(result.report));
-	else if (json_integer_value(json_object_get(result.report, "lifted")) > 0)
-		(void)printf("%s: published again\n",
-			     json_text(result.report, "host", "all hosts"));
 	else
-		(void)printf("nothing was drained or withdrawn\n");
+		print_resumed(result.report);
 	code = result.exit_code;
 	json_decref(result.report);
 	return code;
@@ -238,11 +304,12 @@ static const struct cli_option resume_options[] = {
 const struct cli_command cmd_resume = {
 	.name = "resume",
 	.operands = "[HOST]",
-	.summary = "publish a host again after drain or withdraw",
+	.summary = "use a host or an upstream again after drain or withdraw",
 	.text = "Lifts what `drain HOST` and `withdraw --host HOST` hold back; without HOST, of "
 		"all "
-		"hosts. The\n"
-		"listeners of `local` are opened again before its records are published.\n"
+		"hosts\n"
+		"and upstreams. The listeners of `local` are opened again before its records are "
+		"published.\n"
 		"Exit code 0: done, 1: no daemon answers, or the listeners cannot be opened.",
 	.examples = "  kmsbeacon resume",
 	.options = resume_options,

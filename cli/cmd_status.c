@@ -60,10 +60,14 @@ static void print_service(const json_t *report)
 	(void)printf("service   %s", json_text(service, "mode", "off"));
 	json_array_foreach(json_object_get(service, "listen"), i, at)(void)
 		printf("%s%s", i == 0 ? " on " : ", ", json_string_value(at));
-	(void)printf(
-		"\n          count %lld, clients in 30 days %lld, requests %lld, failed %lld\n",
-		number(service, "count"), number(service, "clients_30d"),
-		number(service, "requests"), number(service, "failed"));
+	(void)printf("\n          ");
+	if (strcmp(json_text(service, "mode", "off"), "relay") == 0) /* the hosts have the count */
+		(void)printf("connections %lld", number(service, "connections"));
+	else
+		(void)printf("count %lld", number(service, "count"));
+	(void)printf(", clients in 30 days %lld, requests %lld, failed %lld\n",
+		     number(service, "clients_30d"), number(service, "requests"),
+		     number(service, "failed"));
 	print_duplicates(service);
 }
 
@@ -218,6 +222,7 @@ static int run(const struct cli_args *a)
 		status_print_prometheus(result.report);
 	} else {
 		print_service(result.report);
+		status_print_upstreams(json_object_get(result.report, "upstreams"));
 		print_hosts(json_object_get(result.report, "hosts"));
 		print_records(json_object_get(result.report, "records"));
 		print_discovery(json_object_get(result.report, "discovery"));

@@ -51,6 +51,16 @@ static void print_by_licence(const json_t *service)
 			     number(by, lines[i].key));
 }
 
+static void print_upstreams(const json_t *list)
+{
+	const json_t *u;
+	size_t i;
+
+	json_array_foreach(list, i, u)(void) printf(
+		"    Requests answered by %s (%s): %lld\n", json_text(u, "name", ""),
+		json_text(u, "state", "unknown"), number(u, "requests") - number(u, "failed"));
+}
+
 void status_print_dlv(const json_t *report)
 {
 	const json_t *service = json_object_get(report, "service");
@@ -63,7 +73,10 @@ void status_print_dlv(const json_t *report)
 	}
 	print_product(report, mode);
 	(void)printf("Key Management Service is enabled on this machine\n");
-	(void)printf("    Current count: %lld\n", number(service, "count"));
+	if (mode[0] == 'r')
+		(void)printf("    Current count: see slmgr /dlv on each upstream\n");
+	else
+		(void)printf("    Current count: %lld\n", number(service, "count"));
 	(void)printf("    Listening on Port: %lld\n", listening_port(service));
 	(void)printf("    DNS publishing %s\n",
 		     json_is_true(json_object_get(service, "published")) ? "enabled" : "disabled");
@@ -71,5 +84,8 @@ void status_print_dlv(const json_t *report)
 	(void)printf("Key Management Service cumulative requests received from clients\n");
 	(void)printf("    Total requests received: %lld\n", number(service, "requests"));
 	(void)printf("    Failed requests received: %lld\n", number(service, "failed"));
-	print_by_licence(service);
+	if (mode[0] == 'r') /* it does not read what is in requests */
+		print_upstreams(json_object_get(report, "upstreams"));
+	else
+		print_by_licence(service);
 }

@@ -59,19 +59,29 @@ static void single(const char *name, const char *type, const char *help, double 
 	sample(name, value, (const char *)NULL);
 }
 
-static void print_service(const json_t *service)
+/* What a relay does not know: it reads no more of a request than it has to. */
+static void print_host_counters(const json_t *service)
 {
 	json_t *by = json_object_get(service, "by_licence"), *n;
 	const char *status;
 
 	single("kms_count", "gauge", "What KMS clients are told as the current count.",
 	       number(service, "count"));
-	family("kms_clients", "gauge", "Distinct KMS clients seen in the last days.");
-	sample("kms_clients", number(service, "clients_7d"), "days", "7", (const char *)NULL);
-	sample("kms_clients", number(service, "clients_30d"), "days", "30", (const char *)NULL);
 	single("kms_duplicate_cmids", "gauge",
 	       "Client machine ids that more than one machine uses (cloned images).",
 	       number(service, "duplicates"));
+	family("kms_requests_by_licence_total", "counter",
+	       "KMS requests served, by the licence status of the client.");
+	json_object_foreach(by, status, n)
+		sample("kms_requests_by_licence_total", (double)json_integer_value(n), "status",
+		       status, (const char *)NULL);
+}
+
+static void print_service(const json_t *service)
+{
+	family("kms_clients", "gauge", "Distinct KMS clients seen in the last days.");
+	sample("kms_clients", number(service, "clients_7d"), "days", "7", (const char *)NULL);
+	sample("kms_clients", number(service, "clients_30d"), "days", "30", (const char *)NULL);
 	single("kms_requests_total", "counter", "KMS requests received.",
 	       number(service, "requests"));
 	single("kms_requests_failed_total", "counter",
@@ -80,11 +90,8 @@ static void print_service(const json_t *service)
 	single("connections_refused_total", "counter",
 	       "Connections closed before a byte was read: not allowed, or over a limit.",
 	       number(service, "refused"));
-	family("kms_requests_by_licence_total", "counter",
-	       "KMS requests served, by the licence status of the client.");
-	json_object_foreach(by, status, n)
-		sample("kms_requests_by_licence_total", (double)json_integer_value(n), "status",
-		       status, (const char *)NULL);
+	if (strcmp(json_text(service, "mode", "off"), "relay") != 0)
+		print_host_counters(service);
 }
 
 static void print_hosts(const json_t *hosts)
@@ -166,6 +173,91 @@ static void print_discovery(const json_t *rows)
 	}
 }
 
+/* ---- the hosts behind the relay ---- */
+
+/* One number of each. */
+static void of_each(const json_t *list, const char *metric, const char *type, const char *help,
+		    const char *key)
+{
+	const json_t *u;
+	size_t i;
+
+	family(metric, type, help);
+	json_array_foreach(list, i, u) sample(metric, number(u, key), "upstream",
+					      json_text(u, "name", ""), (const char *)NULL);
+}
+
+static void print_states(const json_t *list)
+{
+	const json_t *u;
+	size_t i;
+
+	family("upstream_up", "gauge",
+	       "Whether an upstream answers as a KMS host (absent: not known yet).");
+	json_array_foreach(list, i, u)
+	{
+		const char *state = json_text(u, "state", "unknown");
+
+		if (strcmp(state, "unknown") != 0)
+			sample("upstream_up", strcmp(state, "up") == 0 ? 1 : 0, "upstream",
+			       json_text(u, "name", ""), "state", state, (const char *)NULL);
+	}
+	family("upstream_draining", "gauge", "Whether an upstream gets no new requests.");
+	json_array_foreach(list, i, u)
+		sample("upstream_draining", json_is_true(json_object_get(u, "draining")) ? 1 : 0,
+		       "upstream", json_text(u, "name", ""), (const char *)NULL);
+}
+
+static void print_answers(const json_t *list)
+{
+	const json_t *u;
+	const char *code;
+	json_t *n;
+	size_t i;
+
+	family("upstream_answers_total", "counter", "Answers of an upstream, by their HRESULT.");
+	json_array_foreach(list, i, u)
+	{
+		json_object_foreach(json_object_get(u, "hresults"), code, n)
+			sample("upstream_answers_total", (double)json_integer_value(n), "upstream",
+			       json_text(u, "name", ""), "hresult", code, (const char *)NULL);
+	}
+	family("upstream_answer_seconds", "gauge", "Time of the last answers, by quantile.");
+	json_array_foreach(list, i, u)
+	{
+		const char *name = json_text(u, "name", "");
+		const json_t *p50 = json_object_get(u, "p50_ms");
+		const json_t *p99 = json_object_get(u, "p99_ms");
+
+		if (json_is_number(p50))
+			sample("upstream_answer_seconds", json_number_value(p50) / 1000, "upstream",
+			       name, "quantile", "0.5", (const char *)NULL);
+		if (json_is_number(p99))
+			sample("upstream_answer_seconds", json_number_value(p99) / 1000, "upstream",
+			       name, "quantile", "0.99", (const char *)NULL);
+	}
+}
+
+static void print_upstreams(const json_t *list)
+{
+	if (json_array_size(list) == 0)
+		return;
+	print_states(list);
+	of_each(list, "upstream_requests_total", "counter",
+		"Requests that an upstream answered or failed.", "requests");
+	of_each(list, "upstream_requests_failed_total", "counter",
+		"Requests that an upstream did not answer.", "failed");
+	of_each(list, "upstream_connections", "gauge", "Connections to an upstream.", "open");
+	of_each(list, "upstream_connections_busy", "gauge",
+		"Connections to an upstream that carry a request.", "busy");
+	of_each(list, "upstream_queued", "gauge", "Requests that wait for a connection.", "queued");
+	of_each(list, "upstream_outstanding", "gauge",
+		"Requests that an upstream has not answered.", "outstanding");
+	of_each(list, "upstream_stale_total", "counter",
+		"Requests repeated because an idle connection was dead.", "stale");
+	print_answers(list);
+}
+
 void status_print_prometheus(const json_t *report)
 {
 	const json_t *events = json_object_get(report, "events");
@@ -175,6 +267,7 @@ void status_print_prometheus(const json_t *report)
 	single("uptime_seconds", "gauge", "Seconds since the daemon began.",
 	       number(report, "uptime_s"));
 	print_service(json_object_get(report, "service"));
+	print_upstreams(json_object_get(report, "upstreams"));
 	print_hosts(json_object_get(report, "hosts"));
 	print_records(json_object_get(report, "records"));
 	print_discovery(json_object_get(report, "discovery"));
