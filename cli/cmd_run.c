@@ -34,11 +34,15 @@ const struct cli_command cmd_run = {
 	.name = "run",
 	.operands = "",
 	.summary = "the daemon, in the foreground",
-	.text = "Serves the KMS service as service.mode says, and keeps the configured SRV records "
-		"right and\n"
-		"proven. SIGTERM and SIGINT stop in order (a second one does not wait for DNS), "
-		"SIGHUP reads\n"
-		"the configuration again and keeps the old one where the new one is wrong.\n"
+	.text = "Serves the KMS service as service.mode says (lab, or relay: the licensed hosts of "
+		"relay.upstreams\n"
+		"behind one address), and keeps the configured SRV records right and proven.\n"
+		"SIGTERM and SIGINT stop in order: clients get the answers they wait for while DNS "
+		"is told; a\n"
+		"second one waits for neither. SIGHUP reads the configuration again and keeps the "
+		"old one where\n"
+		"the new one is wrong. Listening sockets handed in by systemd take the place of "
+		"service.listen.\n"
 		"The log goes to stderr. Exit code 0: stopped in order, 1: could not start, 2: "
 		"configuration.",
 	.examples = "  kmsbeacon run -c /etc/kmsbeacon/kmsbeacon.yaml",

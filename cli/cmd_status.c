@@ -235,8 +235,12 @@ const struct cli_command cmd_status = {
 	.name = "status",
 	.operands = "",
 	.summary = "what the running daemon serves and publishes",
-	.text = "Asks the running daemon over its control socket. Exit code 0: it answered, 1: "
-		"none answers.",
+	.text = "Asks the running daemon over its control socket: the service, the hosts behind "
+		"its "
+		"relay (state,\n"
+		"connections, requests, how they answered), the published hosts and records, and "
+		"what clients see.\n"
+		"Exit code 0: it answered, 1: none answers.",
 	.examples = "  kmsbeacon status\n  kmsbeacon status --dlv\n"
 		    "  kmsbeacon status --prometheus > "
 		    "/var/lib/prometheus/node-exporter/kmsbeacon.prom",

@@ -164,7 +164,8 @@ static void print_overview(FILE *out)
 	(void)fprintf(
 		out,
 		"kmsbeacon %s: publishes and proves a KMS host's SRV records, discovers hosts as "
-		"Windows does,\nand rehearses activation with lab hosts and lab clients.\n\n"
+		"Windows does,\nputs licensed hosts behind one address, and rehearses activation "
+		"with lab hosts and lab\nclients.\n\n"
 		"Usage: kmsbeacon COMMAND [options]\n\nCommands:\n",
 		KMSBEACON_VERSION);
 	for (size_t i = 0; (c = cli_command_at(i)) != NULL; i++)

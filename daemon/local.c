@@ -118,22 +118,16 @@ static void on_relay_changed(void *ctx)
 	daemon_see_local(d);
 }
 
-/* From one way of being down to another is a line, and no event. */
+/* The relay has logged it. From one way of being down to another is no event. */
 static void on_upstream_changed(void *ctx, const char *name, enum relay_state from,
 				enum relay_state to, const char *detail)
 {
 	struct daemon *d = ctx;
 	bool was_down = from != RELAY_UP && from != RELAY_UNKNOWN;
 
-	if (to == RELAY_UP) {
-		log_info(&log_relay, "upstream.state", "name=%s from=%s to=%s text=%s", name,
-			 relay_state_name(from), relay_state_name(to), detail);
+	if (to == RELAY_UP)
 		events_note(d->events, LOG_INFO, "upstream.up", "%s answers as a KMS host", name);
-		return;
-	}
-	log_warning(&log_relay, "upstream.state", "name=%s from=%s to=%s text=%s", name,
-		    relay_state_name(from), relay_state_name(to), detail);
-	if (to != RELAY_UNKNOWN && !was_down)
+	else if (to != RELAY_UNKNOWN && !was_down)
 		events_note(d->events, LOG_WARNING, "upstream.down", "%s is down (%s)%s%s", name,
 			    relay_state_name(to), detail[0] != '\0' ? ": " : "", detail);
 }
