@@ -10,7 +10,7 @@
 
 /* A request of RPC_STUB_MAX in the smallest fragments; a bind with all its contexts. */
 #define OUT_MAX  (2 * RPC_STUB_MAX)
-#define OUT_KEEP 4096u /* memory that an association may keep between requests */
+#define OUT_KEEP 16384u /* memory that an association may keep between requests */
 
 static void on_done(struct tcp_stream *s, int err)
 {
@@ -93,6 +93,22 @@ bool kms_link_is_open(const struct kms_link *l)
 	return l->bound && tcp_stream_is_open(&l->stream);
 }
 
+bool kms_link_has_unsent(const struct kms_link *l)
+{
+	return kms_link_is_open(l) && l->out.len > 0;
+}
+
+void kms_link_flush(struct kms_link *l)
+{
+	if (!kms_link_has_unsent(l))
+		return;
+	tcp_stream_write(&l->stream, l->out.data, l->out.len);
+	if (l->out.cap > OUT_KEEP)
+		buf_done(&l->out);
+	else
+		buf_clear(&l->out);
+}
+
 int kms_link_call(struct kms_link *l, void *tag, const uint8_t *stub, size_t len, bool be)
 {
 	int err;
@@ -100,14 +116,13 @@ int kms_link_call(struct kms_link *l, void *tag, const uint8_t *stub, size_t len
 	if (!kms_link_is_open(l))
 		return ERR_CLOSED;
 	err = rpc_client_request(&l->rpc, tag, KMS_OPNUM, stub, len, be, &l->out);
-	if (err != 0)
-		return err;
-	tcp_stream_write(&l->stream, l->out.data, l->out.len);
-	if (l->out.cap > OUT_KEEP)
-		buf_done(&l->out);
-	else
-		buf_clear(&l->out);
-	return 0;
+	if (err == ERR_LIMIT && l->out.len > 0) {
+		kms_link_flush(l);
+		err = rpc_client_request(&l->rpc, tag, KMS_OPNUM, stub, len, be, &l->out);
+	}
+	if (err == 0 && !(l->p.gathers && l->rpc.max_open > 1))
+		kms_link_flush(l);
+	return err;
 }
 
 void kms_link_drop(struct kms_link *l, const void *tag)

@@ -27,6 +27,7 @@ struct kms_link_params {
 	struct addr source;  /* unset: the kernel's choice */
 	uint32_t timeout_ms; /* from the start */
 	bool lives_on;       /* timeout_ms ends when bound: from there it lives on */
+	bool gathers;        /* where it multiplexes, requests wait for kms_link_flush() */
 	struct rpc_client_params rpc;
 	/* From the loop; may call, drop and finish. */
 	void (*bound)(struct kms_link *l);
@@ -53,9 +54,13 @@ struct kms_link {
 void kms_link_start(struct kms_link *l, struct net *net, const struct kms_link_params *p);
 /** Can calls be made: bound, and not ending? */
 bool kms_link_is_open(const struct kms_link *l);
-/** As rpc_client_request(); the stub is copied. 0 means sent, or that done() is on its way; CLOSED:
- * not open. */
+/** As rpc_client_request(); the stub is copied. 0 means sent, or that done() is on its way, or that
+ * it waits for kms_link_flush(); CLOSED: not open. */
 int kms_link_call(struct kms_link *l, void *tag, const uint8_t *stub, size_t len, bool be);
+/** Are there requests that wait for kms_link_flush()? */
+bool kms_link_has_unsent(const struct kms_link *l);
+/** Send them, in one write. */
+void kms_link_flush(struct kms_link *l);
 void kms_link_drop(struct kms_link *l, const void *tag);
 /** An open call, which is then forgotten; NULL: there is none (more). *ret_begun: a part of its
  * answer may have come. */

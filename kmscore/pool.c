@@ -136,16 +136,25 @@ void pool_call_answer(struct kms_pool_call *c, const struct rpc_client_answer *a
 	c->done(c, &o);
 }
 
-static void on_timer_closed(uv_handle_t *h)
+static void on_handle_closed(uv_handle_t *h)
 {
 	struct kms_pool *p = h->data;
 	void (*done)(void *ctx) = p->done;
 	void *ctx = p->done_ctx;
 
+	if (--p->open_handles > 0)
+		return;
 	deadlines_done(&p->call_deadlines);
 	deadlines_done(&p->link_deadlines);
 	free(p);
 	done(ctx);
+}
+
+static void close_handles(struct kms_pool *p)
+{
+	p->closing = true;
+	uv_close((uv_handle_t *)&p->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&p->prepare, on_handle_closed);
 }
 
 static void deliver(struct kms_pool *p)
@@ -170,8 +179,7 @@ void pool_settle(struct kms_pool *p)
 {
 	deliver(p);
 	if (p->freeing && p->n_links == 0 && p->ending.head == NULL && !p->closing) {
-		p->closing = true;
-		uv_close((uv_handle_t *)&p->timer, on_timer_closed);
+		close_handles(p);
 		return;
 	}
 	pool_arm(p);
@@ -305,6 +313,9 @@ int kms_pool_new(const struct kms_pool_params *params, struct kms_pool **ret)
 	p->armed_at = UINT64_MAX;
 	uv_timer_init(p->p.net->loop, &p->timer);
 	p->timer.data = p;
+	uv_prepare_init(p->p.net->loop, &p->prepare);
+	p->prepare.data = p;
+	p->open_handles = 2;
 	return 0;
 }
 
@@ -396,8 +407,7 @@ void kms_pool_free(struct kms_pool *p, void (*done)(void *ctx), void *ctx)
 	for (c = p->ending.head; c != NULL; c = c->next)
 		c->result = ERR_CANCELED;
 	if (p->n_links == 0 && p->ending.head == NULL) {
-		p->closing = true;
-		uv_close((uv_handle_t *)&p->timer, on_timer_closed);
+		close_handles(p);
 		return;
 	}
 	pool_arm(p);

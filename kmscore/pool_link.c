@@ -72,8 +72,51 @@ static void set_busy(struct pool_link *l, bool busy)
 		l->pool->n_busy--;
 }
 
+static void on_prepare(uv_prepare_t *h)
+{
+	pool_flush(h->data);
+}
+
+static void unsent_add(struct pool_link *l)
+{
+	struct kms_pool *p = l->pool;
+
+	if (l->is_unsent)
+		return;
+	if (p->unsent == NULL)
+		(void)uv_prepare_start(&p->prepare, on_prepare);
+	l->is_unsent = true;
+	l->unsent_next = p->unsent;
+	p->unsent = l;
+}
+
+static void unsent_remove(struct pool_link *l)
+{
+	struct pool_link **at = &l->pool->unsent;
+
+	if (!l->is_unsent)
+		return;
+	while (*at != l)
+		at = &(*at)->unsent_next;
+	*at = l->unsent_next;
+	l->is_unsent = false;
+}
+
+void pool_flush(struct kms_pool *p)
+{
+	struct pool_link *l;
+
+	while ((l = p->unsent) != NULL) {
+		unsent_remove(l);
+		kms_link_flush(&l->link);
+	}
+	(void)uv_prepare_stop(&p->prepare);
+}
+
 void pool_link_began(struct pool_link *l)
 {
+	if (kms_link_has_unsent(&l->link))
+		unsent_add(l);
 	if (!l->busy) {
 		uint64_t now = clock_mono_ms(l->pool->p.net->clock);
 
@@ -101,6 +144,7 @@ static void leave(struct pool_link *l)
 		p->n_open--;
 	set_busy(l, false);
 	free_remove(l);
+	unsent_remove(l);
 	deadlines_remove(&p->link_deadlines, &l->deadline);
 	l->state = PL_CLOSING;
 }
@@ -317,6 +361,7 @@ static int connect_to(struct kms_pool *p, const struct addr *a)
 	struct kms_link_params lp = { .peer = *a,
 				      .timeout_ms = p->p.rules.connect_ms,
 				      .lives_on = true,
+				      .gathers = true,
 				      .rpc = { .ctx = &rpc_client_kms_ctx,
 					       .n_ctx = 1,
 					       .ndr32 = true,

@@ -31,6 +31,8 @@ struct pool_link {
 	struct deadline deadline;      /* of being idle, or of dropped calls */
 	struct pool_link *prev, *next; /* of all */
 	struct pool_link *free_prev, *free_next;
+	struct pool_link *unsent_next;
+	bool is_unsent;
 };
 
 struct pool_call_list {
@@ -45,15 +47,18 @@ struct kms_pool {
 	bool warm;
 	bool multiplexes; /* the host did, when it was bound last */
 	bool freeing;
-	bool closing; /* the timer's handle */
+	bool closing; /* the handles */
 	struct pool_link *links;
 	struct pool_link *free_head, *free_tail; /* with room for a call; used last is first */
+	struct pool_link *unsent; /* with requests that go out when this turn of the loop ends */
 	size_t n_links, n_connecting, n_open, n_busy, n_queued, n_outstanding;
 	struct pool_call_list queue;
 	struct pool_call_list ending; /* done() is due */
 	struct deadlines call_deadlines, link_deadlines;
 	uint64_t grow_after, warm_after; /* the loop's time */
+	uv_prepare_t prepare;            /* runs while there is something unsent */
 	uv_timer_t timer;
+	unsigned open_handles;
 	uint64_t armed_at; /* UINT64_MAX: not */
 	uint64_t stale, closed_idle;
 	void (*done)(void *ctx);
@@ -82,6 +87,8 @@ void pool_arm(struct kms_pool *p);
 struct pool_link *pool_link_free(struct kms_pool *p);
 /** It has one call more. */
 void pool_link_began(struct pool_link *l);
+/** Send what the links of `unsent` hold. */
+void pool_flush(struct kms_pool *p);
 /** Give it calls that wait, or put it by; close it where it has no use any more. */
 void pool_link_release(struct pool_link *l);
 /** The answer to @p c is not wanted any more, and due at @p at; 0: overdue. */

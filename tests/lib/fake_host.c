@@ -260,6 +260,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 		return;
 	}
 	assert_true(c->in_len + (size_t)n <= sizeof(c->in));
+	c->h->n_reads += n > 0;
 	memcpy(c->in + c->in_len, b->base, (size_t)n);
 	c->in_len += (size_t)n;
 	while (c->open) {

@@ -47,6 +47,7 @@ struct fake_host {
 	size_t n_conns; /* ever */
 	size_t n_open;
 	size_t n_binds, n_calls;
+	size_t n_reads;     /* of octets, on all connections */
 	size_t max_at_once; /* calls held on one connection */
 	bool offered_mpx;   /* of the last bind */
 	uint8_t n_items;
@@ -60,7 +61,7 @@ struct fake_host {
 		struct fake_host *h;
 		uv_tcp_t tcp;
 		bool open;
-		uint8_t in[32768];
+		uint8_t in[131072];
 		size_t in_len;
 		uint8_t stub[RPC_STUB_MAX];
 		size_t stub_len;
