@@ -17,6 +17,9 @@ void lab_host_init(struct lab_host *h, const struct lab_host_params *p)
 	h->key = *p->key;
 	h->p.key = NULL; /* ours is the copy */
 	h->log.module = "kms";
+	h->lines.log = &h->log;
+	h->lines.event = "kms.requests";
+	h->lines.text = "more requests than have a line each; kmsbeacon events has them";
 	kms_memory_init(&h->own, KMS_CLIENT_CMID, p->rng);
 	h->memory = p->memory != NULL ? p->memory : &h->own;
 	/* All hosts of one lab show the same: it comes from the key. */
@@ -72,37 +75,6 @@ static void refuse(struct lab_host *h, const struct addr *peer, int err, const u
 	tell(h, "lab.refused", ret->hresult, "%s was refused: %s.", who, text);
 }
 
-bool lab_host_holds_lines(const struct lab_host *h)
-{
-	return h->held > 0;
-}
-
-void lab_host_tell_held(struct lab_host *h)
-{
-	if (h->held > 0)
-		log_info(&h->log, "kms.requests", "requests=%u text=%s", h->held,
-			 "more requests than have a line each; kmsbeacon events has them");
-	h->held = 0;
-}
-
-/** May a request have a line of its own? */
-static bool has_line(struct lab_host *h)
-{
-	uint64_t now_ms = clock_mono_ms(h->p.clock);
-
-	if (now_ms - h->second_ms >= 1000) {
-		lab_host_tell_held(h);
-		h->second_ms = now_ms;
-		h->lines = 0;
-	}
-	if (h->lines < LAB_HOST_LINES_MAX) {
-		h->lines++;
-		return true;
-	}
-	h->held++;
-	return false;
-}
-
 static void event_12290(struct lab_host *h, const struct lab_request *rq, const struct addr *peer,
 			uint32_t hresult, uint32_t count)
 {
@@ -122,7 +94,8 @@ static void event_12290(struct lab_host *h, const struct lab_request *rq, const 
 				     "An activation request has been processed." };
 
 	kms_event_format_12290(&fields, text);
-	if (log_enabled(LOG_INFO) && has_line(h)) {
+	if (log_enabled(LOG_INFO) &&
+	    line_budget_pass(&h->lines, clock_mono_ms(h->p.clock), hresult != HR_OK)) {
 		addr_format_host(peer, who);
 		log_info(&h->log, "kms.request", "id=%u client=%s count=%u text=%s", e.id, who,
 			 count, text);

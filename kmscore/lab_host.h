@@ -24,6 +24,7 @@
 #include "kmscore/events.h"
 #include "kmscore/kms.h"
 #include "kmscore/lab.h"
+#include "kmscore/line_budget.h"
 #include "kmscore/log_limit.h"
 #include "kmscore/memory.h"
 
@@ -49,8 +50,9 @@ struct lab_host_params {
 };
 
 struct lab_host {
-	/* read by the service's status */
+	/* for the service */
 	struct kms_memory *memory;
+	struct line_budget lines; /* of requests: events are recorded all the same */
 	/* private */
 	struct kms_memory own; /* what memory points to where none was given */
 	struct lab_host_params p;
@@ -58,24 +60,13 @@ struct lab_host {
 	char host_pid[LAB_PID_MAX];
 	struct log_ctx log;
 	struct log_limit limit;
-	uint64_t second_ms; /* when the second began in which `lines` were logged */
-	uint32_t lines;
-	uint32_t held; /* requests since then without a line of their own */
 };
-
-/** Requests have a line each, up to so many in a second; further ones are counted, and told in one
- * line when the second is over. Events are recorded all the same. */
-#define LAB_HOST_LINES_MAX 100
 
 void lab_host_init(struct lab_host *h, const struct lab_host_params *p);
 /** Frees the tables, wipes the key. */
 void lab_host_done(struct lab_host *h);
 
 void lab_host_set_rules(struct lab_host *h, const struct lab_rules *r);
-
-/** Are there requests that a line has to be written for, a second from now? */
-bool lab_host_holds_lines(const struct lab_host *h);
-void lab_host_tell_held(struct lab_host *h);
 
 struct lab_answer {
 	uint32_t hresult;

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kmscore/guid.h"
+
 /* A real client's bind has these three items: NDR32, NDR64, features with bits 3 (behaviour §8.2).
  */
 #define VEC_BIND3                                                                                  \
@@ -41,5 +43,7 @@ struct bytes {
 };
 /** From hex; blanks are skipped. */
 struct bytes vec(const char *hex);
+/** A bind for KMS with one more item, as relays send it. */
+struct bytes vec_kin_bind(const struct guid *node_id);
 
 #endif

@@ -573,30 +573,11 @@ static void t_full_output_ends_it(void **state)
 	teardown(&f);
 }
 
-/** A bind for KMS with one more item, as relays send it. */
-static struct bytes kin_bind(const struct guid *node_id)
-{
-	struct rpc_hdr h = { .ptype = RPC_BIND, .call_id = 2 };
-	struct rpc_bind b = { .max_xmit = RPC_FRAG_MAX, .max_recv = RPC_FRAG_MAX, .n_ctx = 2 };
-	struct bytes v;
-	struct buf out;
-
-	b.ctx[0] = (struct rpc_ctx_item){ .n_transfer = 1, .abstract = rpc_syntax_kms };
-	b.ctx[0].transfer[0] = rpc_syntax_ndr32;
-	kms_kin_offer(&b.ctx[1], 1, node_id);
-	buf_init(&out, sizeof(v.b));
-	assert_int_equal(rpc_bind_encode(&out, &h, &b), 0);
-	memcpy(v.b, out.data, out.len);
-	v.len = out.len;
-	buf_done(&out);
-	return v;
-}
-
 /* Another kmsbeacon is told who we are; a call on that context has nowhere to go. */
 static void t_kin_is_accepted(void **state)
 {
 	struct guid other = { { 1 } };
-	struct bytes bind = kin_bind(&other), rq = request(3, 4, 1, 0, "aa");
+	struct bytes bind = vec_kin_bind(&other), rq = request(3, 4, 1, 0, "aa");
 	struct rpc_bind_ack ack;
 	struct rpc_hdr h;
 	struct fixture f;
@@ -618,7 +599,7 @@ static void t_kin_is_accepted(void **state)
 	teardown(&f);
 
 	setup(&f);
-	bind = kin_bind(&f.host.node_id);
+	bind = vec_kin_bind(&f.host.node_id);
 	assert_int_equal(feed_vec(&f, &bind), KMS_ASSOC_MORE);
 	assert_int_equal(kms_assoc_kin(&f.a), KMS_KIN_SELF);
 	teardown(&f);
@@ -641,14 +622,15 @@ static void t_congestion(void **state)
 {
 	struct guid other = { { 1 } };
 	struct crowd c = { .clients = true };
-	struct bytes plain = vec(VEC_BIND3), kin = kin_bind(&other), alter = vec(VEC_ALTER), own;
+	struct bytes plain = vec(VEC_BIND3), kin = vec_kin_bind(&other), alter = vec(VEC_ALTER),
+		     own;
 	struct fixture f;
 
 	(void)state;
 	setup(&f);
 	f.host.congested = is_congested;
 	f.host.ctx = &c;
-	own = kin_bind(&f.host.node_id);
+	own = vec_kin_bind(&f.host.node_id);
 	assert_int_equal(feed_vec(&f, &plain), KMS_ASSOC_REFUSED);
 	assert_string_equal(f.info.text, "");
 	expect_nak(&f, 1);

@@ -286,18 +286,17 @@ static void t_lines_of_requests_are_bounded(void **state)
 			rq = request_of(&f, (uint8_t)i, "pc");
 			ask(&f, &rq);
 		}
-		assert_int_equal(f.lines,
-				 LAB_HOST_LINES_MAX + (second > 0)); /* and the sum of before */
-		assert_true(lab_host_holds_lines(&f.h));
+		assert_int_equal(f.lines, LINE_BUDGET + (second > 0)); /* and the sum of before */
+		assert_true(line_budget_holds(&f.h.lines));
 		f.mono_ms += 1000;
 	}
 	assert_int_equal(f.told, 500); /* no event is lost by that */
 	f.lines = 0;
-	lab_host_tell_held(&f.h);
+	line_budget_tell(&f.h.lines);
 	assert_int_equal(f.lines, 1);
 	assert_non_null(strstr(f.line, "kms.requests requests=150"));
-	assert_false(lab_host_holds_lines(&f.h));
-	lab_host_tell_held(&f.h);
+	assert_false(line_budget_holds(&f.h.lines));
+	line_budget_tell(&f.h.lines);
 	assert_int_equal(f.lines, 1);
 	log_setup(LOG_WARNING, LOG_TEXT, STDERR_FILENO);
 	assert_int_equal(close(quiet), 0);

@@ -19,7 +19,7 @@
 #include "kmscore/wire.h"
 #include "tests/lib/kms_vectors.h"
 #include "tests/lib/lab_files.h"
-#include "tests/lib/test_net.h"
+#include "tests/lib/raw_client.h"
 
 struct fixture {
 	struct test_net t;
@@ -30,12 +30,7 @@ struct fixture {
 	unsigned lines, events;
 	char line[1024];
 	bool freed, drained;
-	/* a raw connection */
-	struct tcp_stream raw;
-	struct bytes got;
-	size_t want; /* raw_done once this much came */
-	bool raw_opened, raw_got, raw_done;
-	int raw_err;
+	struct raw_client raw;
 	/* a client operation */
 	struct kms_client_result r;
 	struct bytes body;
@@ -105,64 +100,6 @@ static struct kms_service_status status(struct fixture *f)
 
 	kms_service_status(f->s, &st);
 	return st;
-}
-
-/* A raw connection */
-
-static void on_raw_open(struct tcp_stream *s)
-{
-	((struct fixture *)s->owner)->raw_opened = true;
-}
-
-static size_t on_raw_data(struct tcp_stream *s, const uint8_t *data, size_t len)
-{
-	struct fixture *f = s->owner;
-
-	assert_true(f->got.len + len <= sizeof(f->got.b));
-	memcpy(f->got.b + f->got.len, data, len);
-	f->got.len += len;
-	f->raw_got = f->got.len >= f->want;
-	return len;
-}
-
-static void on_raw_done(struct tcp_stream *s, int err)
-{
-	struct fixture *f = s->owner;
-
-	f->raw_err = err;
-	f->raw_done = true;
-}
-
-static void raw_connect(struct fixture *f)
-{
-	struct tcp_stream_params p = { .peer = f->listen,
-				       .timeout_ms = 20000,
-				       .max_in = 65536,
-				       .on_open = on_raw_open,
-				       .on_data = on_raw_data,
-				       .done = on_raw_done };
-
-	memset(&f->raw, 0, sizeof(f->raw));
-	f->raw.owner = f;
-	f->raw_opened = f->raw_got = f->raw_done = false;
-	f->got.len = 0;
-	tcp_stream_start(&f->raw, &f->t.net, &p);
-	test_net_run_until(&f->t, &f->raw_opened);
-}
-
-static void raw_send(struct fixture *f, const void *data, size_t len, size_t want)
-{
-	f->got.len = 0;
-	f->want = want;
-	f->raw_got = false;
-	tcp_stream_write(&f->raw, data, len);
-	test_net_run_until(&f->t, &f->raw_got);
-}
-
-static void raw_close(struct fixture *f)
-{
-	tcp_stream_finish(&f->raw, 0);
-	test_net_run_until(&f->t, &f->raw_done);
 }
 
 /* A client operation */
@@ -237,25 +174,25 @@ static void t_windows_client_is_refused(void **state)
 
 	(void)state;
 	setup(&f);
-	raw_connect(&f);
-	raw_send(&f, bind.b, bind.len, 108);
-	assert_int_equal(rpc_hdr_decode(f.got.b, f.got.len, &h), 0);
+	raw_connect(&f.raw, &f.t, &f.listen);
+	raw_send(&f.raw, bind.b, bind.len, 108);
+	assert_int_equal(rpc_hdr_decode(f.raw.got.b, f.raw.got.len, &h), 0);
 	assert_int_equal(h.ptype, RPC_BIND_ACK);
-	raw_send(&f, alter.b, alter.len, 56);
-	assert_int_equal(f.got.len, 56);
+	raw_send(&f.raw, alter.b, alter.len, 56);
+	assert_int_equal(f.raw.got.len, 56);
 	rq = vec("0500000310000000 2401 0000 03000000 0c010000 0000 0000 04010000 04010000 "
 		 "00000600");
 	rq.len = 292;
-	raw_send(&f, rq.b, rq.len, 36);
-	assert_int_equal(rpc_hdr_decode(f.got.b, f.got.len, &h), 0);
+	raw_send(&f.raw, rq.b, rq.len, 36);
+	assert_int_equal(rpc_hdr_decode(f.raw.got.b, f.raw.got.len, &h), 0);
 	assert_int_equal(h.ptype, RPC_RESPONSE);
-	assert_int_equal(rpc_response_decode(f.got.b, &h, &r), 0);
+	assert_int_equal(rpc_response_decode(f.raw.got.b, &h, &r), 0);
 	assert_int_equal(kms_response_decode(r.stub, r.stub_len, false, &rs), 0);
 	assert_int_equal(rs.hresult, 0xC004F042);
 	assert_null(rs.body);
 	assert_non_null(strstr(f.line, "lab.refused"));
 	assert_non_null(strstr(f.line, "version=6.0"));
-	raw_close(&f);
+	raw_close(&f.raw);
 	assert_int_equal(status(&f).failed, 1);
 	assert_int_equal(status(&f).count, 0);
 	teardown(&f);
@@ -294,13 +231,13 @@ static void t_bad_stub_is_a_fault(void **state)
 
 	(void)state;
 	setup(&f);
-	raw_connect(&f);
-	raw_send(&f, bind.b, bind.len, 108);
-	raw_send(&f, rq.b, rq.len, 32);
-	assert_int_equal(f.got.b[2], RPC_FAULT);
-	assert_int_equal(wire_get_u32(f.got.b + 24, false), 0x6F7);
+	raw_connect(&f.raw, &f.t, &f.listen);
+	raw_send(&f.raw, bind.b, bind.len, 108);
+	raw_send(&f.raw, rq.b, rq.len, 32);
+	assert_int_equal(f.raw.got.b[2], RPC_FAULT);
+	assert_int_equal(wire_get_u32(f.raw.got.b + 24, false), 0x6F7);
 	assert_int_equal(status(&f).failed, 1);
-	raw_close(&f);
+	raw_close(&f.raw);
 	teardown(&f);
 }
 
@@ -321,17 +258,17 @@ static void t_malformed_input_ends_with_a_sentence(void **state)
 		struct fixture f;
 
 		setup(&f);
-		raw_connect(&f);
-		tcp_stream_write(&f.raw, v.b, v.len);
-		test_net_run_until(&f.t, &f.raw_done);
-		assert_int_equal(f.raw_err, ERR_CLOSED); /* orderly: no reset */
+		raw_connect(&f.raw, &f.t, &f.listen);
+		raw_write(&f.raw, v.b, v.len);
+		test_net_run_until(&f.t, &f.raw.done);
+		assert_int_equal(f.raw.err, ERR_CLOSED); /* orderly: no reset */
 		assert_int_equal(f.lines, 1);
 		assert_non_null(strstr(f.line, "rpc.ended"));
 		assert_non_null(strstr(f.line, "client=127.0.0.1:"));
 		assert_non_null(strstr(f.line, rows[i].says));
-		raw_connect(&f); /* again within the minute: held back */
-		tcp_stream_write(&f.raw, v.b, v.len);
-		test_net_run_until(&f.t, &f.raw_done);
+		raw_connect(&f.raw, &f.t, &f.listen); /* again within the minute: held back */
+		raw_write(&f.raw, v.b, v.len);
+		test_net_run_until(&f.t, &f.raw.done);
 		assert_int_equal(f.lines, 1);
 		teardown(&f);
 	}
@@ -349,11 +286,11 @@ static void on_drip(uv_timer_t *t)
 {
 	struct drip *d = t->data;
 
-	if (d->f->raw_done || d->next == d->n) {
+	if (d->f->raw.done || d->next == d->n) {
 		uv_timer_stop(t);
 		return;
 	}
-	tcp_stream_write(&d->f->raw, d->pieces[d->next].b, d->pieces[d->next].len);
+	raw_write(&d->f->raw, d->pieces[d->next].b, d->pieces[d->next].len);
 	d->next++;
 }
 
@@ -365,7 +302,7 @@ static void setup_impatient(struct fixture *f)
 	f->p.limits.request_ms = 60;
 	assert_int_equal(kms_service_new(&f->t.net, &f->p, &f->s, &(struct err_info){ "" }), 0);
 	f->listen = *kms_service_addr(f->s, 0);
-	raw_connect(f);
+	raw_connect(&f->raw, &f->t, &f->listen);
 }
 
 /** @return how many pieces were sent before the service closed. */
@@ -376,7 +313,7 @@ static size_t drip_until_closed(struct fixture *f, const struct bytes *pieces, s
 	assert_int_equal(uv_timer_init(&f->t.loop, &d.timer), 0);
 	d.timer.data = &d;
 	assert_int_equal(uv_timer_start(&d.timer, on_drip, 5, 5), 0);
-	test_net_run_until(&f->t, &f->raw_done);
+	test_net_run_until(&f->t, &f->raw.done);
 	uv_close((uv_handle_t *)&d.timer, NULL);
 	(void)uv_run(&f->t.loop, UV_RUN_NOWAIT); /* it closes: d is on our stack */
 	return d.next;
@@ -394,7 +331,7 @@ static void t_R04_dripping_bytes(void **state)
 
 		setup_impatient(&f);
 		if (i == 1)
-			raw_send(&f, bind.b, bind.len, 108);
+			raw_send(&f.raw, bind.b, bind.len, 108);
 		each = calloc(all.len, sizeof(*each));
 		assert_non_null(each);
 		for (size_t k = 0; k < all.len; k++) {
@@ -421,7 +358,7 @@ static void t_R04_dripping_fragments(void **state)
 		each[k].b[3] = k == 0 ? RPC_FLAG_FIRST : 0;
 	}
 	setup_impatient(&f);
-	raw_send(&f, bind.b, bind.len, 108);
+	raw_send(&f.raw, bind.b, bind.len, 108);
 	assert_in_range(drip_until_closed(&f, each, 200), 2, 199);
 	assert_null(strstr(f.line, "rpc.ended")); /* it was the time, not the number */
 	free(each);
@@ -436,8 +373,8 @@ static void t_R04_mute_clients(void **state)
 
 	(void)state;
 	setup_impatient(&f);
-	test_net_run_until(&f.t, &f.raw_done);
-	assert_int_equal(f.raw_err, ERR_CLOSED);
+	test_net_run_until(&f.t, &f.raw.done);
+	assert_int_equal(f.raw.err, ERR_CLOSED);
 	teardown(&f);
 
 	/* 40 whole PDUs, 200 ms in all, each complete at once: nothing of it is late. */
@@ -450,10 +387,10 @@ static void t_R04_mute_clients(void **state)
 		kms_service_set_rules(f.s, NULL, 0,
 				      &(struct kms_limits){ .idle_ms = 400, .request_ms = 60 }),
 		0);
-	raw_send(&f, bind.b, bind.len, 108);
-	f.got.len = 0;
+	raw_send(&f.raw, bind.b, bind.len, 108);
+	f.raw.got.len = 0;
 	assert_int_equal(drip_until_closed(&f, each, 40), 40);
-	assert_int_equal(f.got.len, 40 * 56); /* all answered, then idle */
+	assert_int_equal(f.raw.got.len, 40 * 56); /* all answered, then idle */
 	free(each);
 	teardown(&f);
 }
@@ -470,12 +407,12 @@ static void on_steady(uv_timer_t *t)
 {
 	struct steady *y = t->data;
 
-	if (y->f->raw_done || y->left-- == 0) {
+	if (y->f->raw.done || y->left-- == 0) {
 		y->over = true;
 		uv_timer_stop(t);
 		return;
 	}
-	tcp_stream_write(&y->f->raw, y->pdu.b, y->pdu.len);
+	raw_write(&y->f->raw, y->pdu.b, y->pdu.len);
 }
 
 /* Whole PDUs keep it open, far beyond the idle time; and a reload changes that time. */
@@ -492,16 +429,16 @@ static void t_busy_client_stays(void **state)
 	f.listen = *kms_service_addr(f.s, 0);
 	assert_int_equal(
 		kms_service_set_rules(f.s, NULL, 0, &(struct kms_limits){ .idle_ms = 600 }), 0);
-	raw_connect(&f);
-	raw_send(&f, bind.b, bind.len, 108);
+	raw_connect(&f.raw, &f.t, &f.listen);
+	raw_send(&f.raw, bind.b, bind.len, 108);
 	y.f = &f;
 	assert_int_equal(uv_timer_init(&f.t.loop, &y.timer), 0);
 	y.timer.data = &y;
 	assert_int_equal(uv_timer_start(&y.timer, on_steady, 150, 150), 0);
 	test_net_run_until(&f.t, &y.over);
-	assert_false(f.raw_done);
-	test_net_run_until(&f.t, &f.raw_done);
-	assert_int_equal(f.raw_err, ERR_CLOSED); /* by the service, before our own 20 s */
+	assert_false(f.raw.done);
+	test_net_run_until(&f.t, &f.raw.done);
+	assert_int_equal(f.raw.err, ERR_CLOSED); /* by the service, before our own 20 s */
 	uv_close((uv_handle_t *)&y.timer, NULL);
 	teardown(&f);
 }
@@ -533,13 +470,13 @@ static void t_allow_and_limits(void **state)
 	exchange(&f, (const uint8_t *)"x", 1);
 	assert_int_equal(f.r.err, 0);
 	assert_int_equal(kms_service_set_rules(f.s, &everybody, 1, &one), 0);
-	raw_connect(&f);
+	raw_connect(&f.raw, &f.t, &f.listen);
 	assert_int_equal(status(&f).connections, 1);
 	f.t.clock.mono_ms += 60000;
 	exchange(&f, (const uint8_t *)"x", 1);
 	assert_int_not_equal(f.r.err, 0);
 	assert_non_null(strstr(f.line, "limits.connections"));
-	raw_close(&f);
+	raw_close(&f.raw);
 	teardown(&f);
 }
 
@@ -551,13 +488,13 @@ static void t_stop_keeps_what_is_open(void **state)
 	(void)state;
 	setup(&f);
 	assert_true(status(&f).listening);
-	raw_connect(&f);
+	raw_connect(&f.raw, &f.t, &f.listen);
 	test_net_step(&f.t);
 	kms_service_stop(f.s);
 	kms_service_stop(f.s);
 	assert_false(status(&f).listening);
-	raw_send(&f, bind.b, bind.len, 108);
-	raw_close(&f);
+	raw_send(&f.raw, bind.b, bind.len, 108);
+	raw_close(&f.raw);
 	exchange(&f, NULL, 0);
 	assert_int_equal(f.r.err, -ECONNREFUSED);
 	teardown(&f);
@@ -571,8 +508,8 @@ static void t_many_requests_on_one_association(void **state)
 
 	(void)state;
 	setup(&f);
-	raw_connect(&f);
-	raw_send(&f, bind.b, bind.len, 108);
+	raw_connect(&f.raw, &f.t, &f.listen);
+	raw_send(&f.raw, bind.b, bind.len, 108);
 	for (uint32_t i = 0; i < 200; i++) { /* sent ahead, in one piece */
 		struct bytes rq = vec("0500000310000000 2400 0000 00000000 00000000 0000 0000 "
 				      "04000000 04000000 00000600");
@@ -581,11 +518,11 @@ static void t_many_requests_on_one_association(void **state)
 		memcpy(all.b + all.len, rq.b, rq.len);
 		all.len += rq.len;
 	}
-	raw_send(&f, all.b, all.len, 200 * 36);
-	assert_int_equal(f.got.len, 200 * 36);
+	raw_send(&f.raw, all.b, all.len, 200 * 36);
+	assert_int_equal(f.raw.got.len, 200 * 36);
 	for (uint32_t i = 0; i < 200; i++)
-		assert_int_equal(wire_get_u32(f.got.b + i * 36 + 12, false), i + 10);
-	raw_close(&f);
+		assert_int_equal(wire_get_u32(f.raw.got.b + i * 36 + 12, false), i + 10);
+	raw_close(&f.raw);
 	teardown(&f);
 }
 
@@ -602,9 +539,7 @@ static void t_start_failures(void **state)
 	f.p.listen = &taken;
 	assert_int_equal(kms_service_new(&f.t.net, &f.p, &second, &info), -EADDRINUSE);
 	assert_non_null(strstr(info.text, "127.0.0.1:"));
-	f.p.mode = KMS_MODE_RELAY;
-	assert_int_equal(kms_service_new(&f.t.net, &f.p, &second, &info), ERR_CONFIG);
-	assert_non_null(strstr(info.text, "relay"));
+	taken = test_addr("127.0.0.1:0");
 	f.p.mode = KMS_MODE_OFF;
 	assert_int_equal(kms_service_new(&f.t.net, &f.p, &second, &info), ERR_USAGE);
 	f.p.mode = KMS_MODE_LAB;
@@ -639,19 +574,19 @@ static void t_drain_waits_for_requests(void **state)
 	f.p.limits.idle_ms = 30000;
 	assert_int_equal(kms_service_new(&f.t.net, &f.p, &f.s, &(struct err_info){ "" }), 0);
 	f.listen = *kms_service_addr(f.s, 0);
-	raw_connect(&f);
-	raw_send(&f, bind.b, bind.len, 108);
-	tcp_stream_write(&f.raw, rq.b, 20);
+	raw_connect(&f.raw, &f.t, &f.listen);
+	raw_send(&f.raw, bind.b, bind.len, 108);
+	raw_write(&f.raw, rq.b, 20);
 	test_net_step(&f.t);
 	test_net_step(&f.t);
 	kms_service_drain(f.s, 60000, on_drained, &f);
 	assert_false(f.drained);
 	assert_false(status(&f).listening);
-	raw_send(&f, rq.b + 20, rq.len - 20, 36);
+	raw_send(&f.raw, rq.b + 20, rq.len - 20, 36);
 	assert_false(f.drained);
 	test_net_run_until(&f.t, &f.drained); /* quiet now, so closed, long before 30 s */
-	test_net_run_until(&f.t, &f.raw_done);
-	assert_int_equal(f.raw_err, ERR_CLOSED);
+	test_net_run_until(&f.t, &f.raw.done);
+	assert_int_equal(f.raw.err, ERR_CLOSED);
 	teardown(&f);
 }
 
@@ -665,8 +600,8 @@ static void t_drain_ends_in_time(void **state)
 	for (int connected = 0; connected < 2; connected++) {
 		setup(&f);
 		if (connected) {
-			raw_connect(&f);
-			tcp_stream_write(&f.raw, bind.b, 50);
+			raw_connect(&f.raw, &f.t, &f.listen);
+			raw_write(&f.raw, bind.b, 50);
 			while (status(&f).connections == 0)
 				test_net_step(&f.t);
 			test_net_step(&f.t);
@@ -691,13 +626,13 @@ static void t_free_while_clients_are_connected(void **state)
 
 	(void)state;
 	setup(&f);
-	raw_connect(&f);
-	tcp_stream_write(&f.raw, bind.b, 50);
+	raw_connect(&f.raw, &f.t, &f.listen);
+	raw_write(&f.raw, bind.b, 50);
 	test_net_step(&f.t);
 	kms_service_free(f.s, on_freed, &f);
 	f.s = NULL;
 	test_net_run_until(&f.t, &f.freed);
-	test_net_run_until(&f.t, &f.raw_done);
+	test_net_run_until(&f.t, &f.raw.done);
 	teardown(&f);
 }
 
