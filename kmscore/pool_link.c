@@ -340,8 +340,10 @@ static void on_bound(struct kms_link *k)
 		if (addr_equal(&p->addrs[i], &l->addr))
 			p->cur = i;
 	kms_link_result(k, 0, &b.r);
+	b.r.stage = KMS_CLIENT_DONE;
 	pool_link_release(l);
 	p->p.bound(p->p.ctx, &b);
+	pool_grow(p); /* it may take fewer calls than was expected */
 	pool_settle(p);
 }
 
