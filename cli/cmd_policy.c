@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "cli/ad_note.h"
 #include "cli/session.h"
 #include "daemon/keys.h"
 #include "publisher/policy.h"
@@ -17,9 +18,9 @@ static const struct cli_option options[] = {
 	CLI_OPT_END,
 };
 
-static int write_policy(const struct cli_args *a, const struct config *cfg,
-			struct pub_policy_params *p)
+static int write_policy(const struct cli_args *a, struct session *s, struct pub_policy_params *p)
 {
+	const struct config *cfg = s->config;
 	struct config_errors errs = { 0 };
 	struct pub_targets *targets = NULL;
 	struct err_info info = { "" };
@@ -40,6 +41,8 @@ static int write_policy(const struct cli_args *a, const struct config *cfg,
 			      cli_get(a, "domain"));
 	if (err == 0)
 		err = pub_policy_write(p, &out, &info);
+	if (err == 0 && !p->delegate) /* that is the way out */
+		ad_note("policy", s, targets, p->domain);
 	if (err == 0)
 		(void)fwrite(out.data, 1, out.len, stdout);
 	else
@@ -88,7 +91,7 @@ static int run(const struct cli_args *a)
 	code = session_open(&s, a, false);
 	if (code != 0)
 		return code;
-	code = write_policy(a, s.config, &p);
+	code = write_policy(a, &s, &p);
 	session_close(&s);
 	return code;
 }
@@ -105,7 +108,8 @@ const struct cli_command cmd_policy = {
 		"with ---- say what goes where. With --delegate the name becomes a zone of its "
 		"own, so that\n"
 		"the zone above it, static or Microsoft's, only gets NS lines. No secret is "
-		"printed.",
+		"printed.\n"
+		"What no policy can help, an AD-integrated zone, is said on stderr.",
 	.examples = "  tsig-keygen corp > /etc/kmsbeacon/corp.key && chmod 600 "
 		    "/etc/kmsbeacon/corp.key\n"
 		    "  kmsbeacon policy --domain corp.example\n"

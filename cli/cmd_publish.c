@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/ad_note.h"
 #include "cli/control_client.h"
 #include "cli/output.h"
 #include "cli/publish_text.h"
@@ -210,9 +211,8 @@ static struct pub_journal *look_into_journal(const struct config *cfg)
 	return journal;
 }
 
-/* The configuration on paper: nothing is asked, locked or written, so a daemon has no part in it.
- */
-static int print_wanted(const struct cli_args *a, const struct session *s,
+/* The configuration on paper: nothing is locked or written, so a daemon has no part in it. */
+static int print_wanted(const struct cli_args *a, struct session *s,
 			const struct publish_request *rq, enum pub_print_as as)
 {
 	struct pub_print_params p = { .config = s->config, .as = as };
@@ -234,6 +234,8 @@ static int print_wanted(const struct cli_args *a, const struct session *s,
 		err = publish_request_check(rq, targets, &info);
 	p.targets = targets;
 	p.domain = rq->has_domain ? &rq->domain : NULL;
+	if (err == 0 && as != PUB_PRINT_POWERSHELL)
+		ad_note("publish", s, targets, p.domain);
 	if (err == 0) {
 		p.journal = look_into_journal(s->config);
 		err = pub_print_write(&p, &text);
@@ -332,7 +334,7 @@ static const struct cli_option publish_options[] = {
 	{ 'n', "dry-run", NULL, false, "read and plan, send no update, write nothing" },
 	{ 0, "timeout", "DURATION", false, "for everything, the proof included (default: 60s)" },
 	{ 0, "print", "FORM", false,
-	  "write what to paste, ask and change nothing: zone, nsupdate, powershell" },
+	  "write what to paste, change nothing: zone, nsupdate, powershell" },
 	CLI_OPT_END,
 };
 

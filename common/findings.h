@@ -189,7 +189,7 @@ const char *finding_severity_name(enum finding_severity s); /* "info", "warning"
 	  "the primary does not accept the configured key", \
 	  "compare name, algorithm and secret of the key on both sides (kmsbeacon policy prints the " \
 	  "stub)") \
-	X(AD_INTEGRATED, "ad-integrated", WARNING, \
+	X(AD_INTEGRATED, "ad-integrated", INFO, \
 	  "the primary of the zone is a domain controller, which takes secure updates only (GSS-TSIG)", \
 	  "kmsbeacon publish --print powershell writes what to paste there; kmsbeacon policy " \
 	  "--delegate makes the name a zone of its own on another server") \

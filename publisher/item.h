@@ -3,7 +3,7 @@
 #define KMSBEACON_PUBLISHER_ITEM_H
 
 #include "common/log.h"
-#include "publisher/ad.h"
+#include "net/ad.h"
 #include "publisher/check.h"
 #include "publisher/index.h"
 #include "publisher/proof.h"
@@ -58,7 +58,7 @@ struct pub_item {
 	bool updated; /* an UPDATE was answered NOERROR */
 	enum pub_stage failed_at;
 	struct dns_name failed_mname; /* where the zone failed */
-	struct pub_ad *ad;
+	struct net_ad *ad;
 	bool ad_asked; /* at most once */
 	bool ad_out;   /* a question is */
 	struct pub_hosts_wait primary_wait;

@@ -106,20 +106,20 @@ static bool look_up_primary(struct pub_item *it)
 
 static void ask(struct pub_turn *t);
 
-static void go_on(struct pub_item *it, enum pub_ad_step step)
+static void go_on(struct pub_item *it, enum net_ad_step step)
 {
-	struct pub_ad *ad = it->ad;
+	struct net_ad *ad = it->ad;
 	uint64_t now_ms = clock_mono_ms(it->net.clock);
 	struct dns_name domain = { 0 };
 	bool known = dns_name_is_set(&ad->mname) &&
 		     pub_ad_cache_get(it->run->ad, &ad->zone, &ad->mname, now_ms, &domain);
 
-	if (step == PUB_AD_ASK && !known) {
+	if (step == NET_AD_ASK && !known) {
 		pub_turn_take(&it->run->asking, &it->turn, ask);
 		return;
 	}
 	if (!known && dns_name_is_set(&ad->mname)) {
-		if (step == PUB_AD_YES)
+		if (step == NET_AD_YES)
 			domain = ad->domain;
 		pub_ad_cache_put(it->run->ad, &ad->zone, &ad->mname, now_ms, &domain);
 	}
@@ -137,7 +137,7 @@ static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 	if (it->stop_err != ERR_OK)
 		pub_item_end(it); /* the refusal still stands */
 	else
-		go_on(it, pub_ad_answer(it->ad, o->err == ERR_OK || o->err == ERR_RCODE_NXDOMAIN
+		go_on(it, net_ad_answer(it->ad, o->err == ERR_OK || o->err == ERR_RCODE_NXDOMAIN
 							? o->msg
 							: NULL));
 }
@@ -145,7 +145,7 @@ static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 static void ask(struct pub_turn *t)
 {
 	struct pub_item *it = t->owner;
-	const struct pub_ad *ad = it->ad;
+	const struct net_ad *ad = it->ad;
 	struct dns_server
 		servers[NET_RESOLVERS_MAX > PUB_PRIMARY_MAX ? NET_RESOLVERS_MAX : PUB_PRIMARY_MAX];
 	struct dns_question q = { .name = ad->ask, .type = ad->type, .rd = !ad->at_primary };
@@ -171,7 +171,7 @@ bool pub_item_ad_start(struct pub_item *it)
 	struct pub_run *run = it->run;
 	const struct dns_name *zone = it->zone != NULL ? &it->zone->zone : &it->result->zone;
 	const struct dns_name *mname = it->zone != NULL ? &it->zone->mname : &it->failed_mname;
-	enum pub_ad_step step;
+	enum net_ad_step step;
 
 	if (!matters(it))
 		return false;
@@ -179,9 +179,9 @@ bool pub_item_ad_start(struct pub_item *it)
 	it->ad = calloc(1, sizeof(*it->ad));
 	if (it->ad == NULL)
 		return false;
-	step = pub_ad_begin(it->ad, &it->target->domain, zone, mname,
+	step = net_ad_begin(it->ad, &it->target->domain, zone, mname,
 			    it->zone != NULL && it->zone->n_primary > 0, it->net.n_resolvers > 0);
-	if (step != PUB_AD_ASK)
+	if (step != NET_AD_ASK)
 		return false;
 	it->state = IT_AD;
 	pub_turn_give(&it->turn);

@@ -14,7 +14,7 @@
 #define KMSBEACON_PUBLISHER_ZONE_H
 
 #include "net/dns_client.h"
-#include "publisher/ad.h"
+#include "publisher/ad_cache.h"
 #include "publisher/explain.h"
 #include "publisher/hosts.h"
 #include "publisher/read.h"

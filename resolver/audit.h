@@ -155,6 +155,7 @@ struct rsv_audit_result {
 	size_t n_records;
 	bool wildcard; /* a name that nobody made up before has the same answer */
 	struct rsv_key_check key;
+	struct dns_name ad_domain; /* the primary is a domain controller of it; unset: none */
 	struct rsv_suffix_view suffixes[RSV_AUDIT_SUFFIXES_MAX]; /* in the order of the list */
 	size_t n_suffixes;
 	size_t suffix_at;             /* how many of them come before the domain */

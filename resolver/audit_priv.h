@@ -1,11 +1,12 @@
 /**
  * The operation of audit.h in parts: audit.c (life, zone, list of servers), audit_ask.c (what each
  * server says, until they have settled), audit_side.c (targets, and the questions that need the
- * set: wildcard, key, other suffixes). The verdict is audit_judge.h.
+ * set: wildcard, key, AD, other suffixes). The verdict is audit_judge.h.
  */
 #ifndef KMSBEACON_RESOLVER_AUDIT_PRIV_H
 #define KMSBEACON_RESOLVER_AUDIT_PRIV_H
 
+#include "net/ad_lookup.h"
 #include "resolver/audit_judge.h"
 
 enum rsv_audit_state {
@@ -70,6 +71,8 @@ struct rsv_audit_impl {
 	struct dns_client key;
 	struct dns_question key_question;
 	bool key_running;
+	struct ad_lookup ad;
+	bool ad_running;
 	struct rsv_audit_result r;
 };
 

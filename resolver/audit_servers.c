@@ -378,6 +378,20 @@ static int inconsistent(struct rsv_audit_result *r, const struct rsv_server_view
 			       who(v, name));
 }
 
+/* A domain controller knows no TSIG key. */
+static int ad_finding(struct rsv_audit_result *r)
+{
+	char zone[DNSNAME_TEXT_MAX], primary[DNSNAME_TEXT_MAX], domain[DNSNAME_TEXT_MAX];
+
+	if (!dns_name_is_set(&r->ad_domain) || (r->key.asked && r->key.err == 0))
+		return 0;
+	return rsv_finding_add(r, FINDING_AD_INTEGRATED,
+			       "the primary of %.150s, %.150s, is a domain controller of %.150s",
+			       dns_name_format(&r->zone, zone),
+			       dns_name_format(&r->primary, primary),
+			       dns_name_format(&r->ad_domain, domain));
+}
+
 /** What a signed question to the primary has shown. */
 static int key_findings(struct rsv_audit_result *r)
 {
@@ -438,6 +452,8 @@ int rsv_judge_server_findings(struct rsv_audit_result *r, size_t reference)
 		err = inconsistent(r, &r->servers[i]);
 	if (err == 0)
 		err = key_findings(r);
+	if (err == 0)
+		err = ad_finding(r);
 	if (err == 0 && ref != NULL)
 		err = ttl_findings(r, ref);
 	return err;

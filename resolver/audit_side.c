@@ -153,6 +153,45 @@ static void ask_with_key(struct rsv_audit_impl *a)
 	dns_client_start(&a->key, a->net, &p, on_key);
 }
 
+/* ---- AD ------------------------------------------------------------------------------------ */
+
+static void on_ad(struct ad_lookup *l, int err, const struct net_ad *ad)
+{
+	struct rsv_audit_impl *a = l->owner;
+
+	(void)err;
+	a->ad_running = false;
+	if (!rsv_audit_goes_on(a))
+		return;
+	if (ad != NULL)
+		a->r.ad_domain = ad->domain;
+	heard(a);
+}
+
+/** Only of a zone that we are to publish in: there it stands in the way. */
+static void ask_about_ad(struct rsv_audit_impl *a)
+{
+	struct dns_server ways[DNS_CLIENT_SERVERS_MAX], primary[HOST_LOOKUP_ADDRS_MAX] = { 0 };
+	struct ad_lookup_params p = { .name = a->srv_name,
+				      .zone = a->r.zone,
+				      .mname = a->r.primary,
+				      .primary = primary,
+				      .resolvers = ways,
+				      .n_resolvers = rsv_audit_ways(a, ways) };
+
+	if (a->p.n_own == 0 || !a->r.has_zone)
+		return;
+	for (size_t i = 0; p.n_primary == 0 && i < a->r.n_servers; i++)
+		if (a->r.servers[i].is_primary)
+			for (size_t k = 0; k < a->r.servers[i].n_addrs; k++)
+				primary[p.n_primary++].addr = a->r.servers[i].addrs[k];
+	a->ad_running = true;
+	a->ad.owner = a;
+	a->asking++;
+	a->open++;
+	ad_lookup_start(&a->ad, a->net, &p, on_ad);
+}
+
 /* ---- the search list ------------------------------------------------------------------------- */
 
 static void on_suffix(struct rsv_lookup *l, struct rsv_lookup_result *r)
@@ -215,8 +254,10 @@ void rsv_audit_side(struct rsv_audit_impl *a)
 		err = ask_suffixes(a);
 	if (err == 0 && a->reference != RSV_NO_SERVER)
 		ask_sibling(a);
-	if (err == 0)
+	if (err == 0) {
 		ask_with_key(a);
+		ask_about_ad(a);
+	}
 	if (err != 0 || a->asking == 0)
 		rsv_audit_finish(a, err);
 }
@@ -233,4 +274,6 @@ void rsv_audit_side_cancel(struct rsv_audit_impl *a)
 		rsv_lookup_cancel(&a->sibling);
 	if (a->key_running)
 		dns_client_cancel(&a->key);
+	if (a->ad_running)
+		ad_lookup_cancel(&a->ad);
 }
