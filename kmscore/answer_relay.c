@@ -3,46 +3,10 @@
 #include "kmscore/relay_records.h"
 #include "kmscore/session.h"
 
-static uint64_t mono_ms(const struct kms_service *s)
-{
-	return clock_mono_ms(s->net->clock);
-}
-
-/* Availability */
-
-#define TELL_MS                                                                                    \
-	1000u /* between two lines about it, so that the second one can be the last word           \
-	       */
-
-void kms_service_tell_available(struct kms_service *s)
-{
-	struct relay_side *r = &s->relay;
-	bool known, none_up;
-
-	if (r->relay == NULL)
-		return;
-	none_up = !relay_is_up(r->relay, &known) && known;
-	if (none_up == r->told_unavailable)
-		return;
-	if (r->told_ms != 0 && mono_ms(s) - r->told_ms < TELL_MS) {
-		kms_service_tell_later(s);
-		return;
-	}
-	r->told_ms = mono_ms(s);
-	r->told_unavailable = none_up;
-	if (!none_up)
-		log_info(&s->log, "relay.available", "text=%s", "requests are served again");
-	else
-		log_warning(&s->log, "relay.unavailable", "text=%s",
-			    "no upstream is up, so clients are refused and go to their next KMS "
-			    "host; kmsbeacon status says what is wrong with each upstream");
-}
-
 static void on_changed(void *ctx)
 {
 	struct kms_service *s = ctx;
 
-	kms_service_tell_available(s);
 	if (s->relay.changed != NULL)
 		s->relay.changed(s->ctx);
 }
@@ -138,9 +102,6 @@ static int init(struct kms_service *s, const struct kms_service_params *p, struc
 	if (err != 0)
 		return err_set(info, err, "%s", err_text(err));
 	kms_service_set_request_log(s, p->request_log);
-	/* Where names are to be looked up there is no upstream yet: wait before that is called bad.
-	 */
-	kms_service_tell_later(s);
 	return 0;
 }
 

@@ -19,7 +19,6 @@ static void on_second(uv_timer_t *t)
 	struct kms_service *s = t->data;
 
 	line_budget_tell(s->lines);
-	kms_service_tell_available(s);
 }
 
 void kms_service_tell_later(struct kms_service *s)

@@ -46,8 +46,6 @@ struct relay_side {
 	struct request_log *log;
 	unsigned ending; /* parts whose end is waited for */
 	void (*ended)(struct kms_service *s);
-	uint64_t told_ms;      /* when availability was logged last; 0: never */
-	bool told_unavailable; /* what was said then */
 	struct line_budget lines;
 	struct log_limit skew; /* clients whose clock was called wrong */
 	void (*changed)(void *ctx);
@@ -90,11 +88,9 @@ struct kms_service {
 
 /** May a line about @p peer be logged now? */
 bool kms_service_may_log(struct kms_service *s, const struct addr *peer);
-/** Something is to be told that waits for its second to be over. */
+/** Requests have no line of their own: they are told when the second is over. */
 void kms_service_tell_later(struct kms_service *s);
 /** A session has ended; the drain may be over. */
 void kms_service_session_ended(struct kms_service *s);
-/** answer_relay.c: tell whether there is a host, where that is news and was not just told. */
-void kms_service_tell_available(struct kms_service *s);
 
 #endif

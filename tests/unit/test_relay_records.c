@@ -1,61 +1,6 @@
 /* What the service tells of a relay and its requests. */
 #include "tests/lib/played_relay.h"
 
-static void changed(struct fixture *f, bool up)
-{
-	unsigned before = f->changes;
-
-	fake->up = up;
-	fake->p.changed(fake->p.ctx);
-	assert_int_equal(f->changes, before + 1);
-}
-
-static void t_R07_the_log_says_when_no_host_is_up(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	setup(&f);
-	fake->known = false; /* no news is no bad news */
-	changed(&f, false);
-	assert_int_equal(f.lines, 0);
-	fake->known = true;
-	changed(&f, false);
-	assert_int_equal(f.lines, 1);
-	assert_non_null(strstr(f.line, "warning kms relay.unavailable"));
-	changed(&f, false);
-	assert_int_equal(f.lines, 1);
-	f.t.clock.mono_ms += 5000;
-	changed(&f, true);
-	assert_int_equal(f.lines, 2);
-	assert_non_null(strstr(f.line, "relay.available"));
-	/* to and fro within a second: the last word is said, later */
-	changed(&f, false);
-	changed(&f, true);
-	changed(&f, false);
-	assert_int_equal(f.lines, 2);
-	f.t.clock.mono_ms += 5000;
-	while (f.lines < 3)
-		(void)uv_run(&f.t.loop, UV_RUN_ONCE);
-	assert_non_null(strstr(f.line, "relay.unavailable"));
-	teardown(&f);
-}
-
-/* A list that is not there yet at start is looked up: that is not said to be bad at once. */
-static void t_no_host_from_the_start(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	setup(&f);
-	fake->up = false;
-	assert_int_equal(f.lines, 0);
-	while (f.lines < 1)
-		(void)uv_run(&f.t.loop, UV_RUN_ONCE);
-	assert_non_null(strstr(f.line, "relay.unavailable"));
-	teardown(&f);
-}
-
 /* Records */
 
 static void record(const struct relay_record *r)
@@ -258,8 +203,6 @@ static void t_R11_clocks_apart_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(t_R07_the_log_says_when_no_host_is_up),
-		cmocka_unit_test(t_no_host_from_the_start),
 		cmocka_unit_test(t_records),
 		cmocka_unit_test(t_clients_are_counted),
 		cmocka_unit_test(t_lines_are_bounded_the_file_has_all),

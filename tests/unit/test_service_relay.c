@@ -374,6 +374,8 @@ static void t_reload(void **state)
 	assert_int_equal(kms_service_set_upstreams(f.s, NULL, 0), 0);
 	assert_int_equal(fake->n_upstreams, 0);
 	kms_service_set_lab(f.s, &(struct lab_rules){ 0 }); /* not of this mode */
+	fake->p.changed(fake->p.ctx);                       /* is told on */
+	assert_int_equal(f.changes, 1);
 	teardown(&f);
 }
 
