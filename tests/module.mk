@@ -54,3 +54,10 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 bench: all $(BENCH_TOOLS)
 	@tools/deps build bench
 	@BUILD=$(BUILD) tests/bench/bench.py
+
+# The multi-host run in its long form (tests/soak/soak.py): faults under load for SOAK_MINUTES, then a table.
+SOAK_MINUTES  ?= 10
+.PHONY: soak
+soak: all
+	@tools/deps build test
+	@SOAK_MINUTES=$(SOAK_MINUTES) KMSBEACON=$(BUILD)/kmsbeacon tests/soak/soak.py
