@@ -189,7 +189,7 @@ static void t_failover(void **state)
 		assert_int_equal(x.err, 0);
 		assert_int_equal(x.tag, 'b');
 		assert_int_equal(w.record.attempts, 2);
-		assert_int_equal(w.host[0].n_calls, 2); /* it was asked */
+		assert_true(w.host[0].n_calls >= 2); /* it was asked */
 		assert_int_equal(w.host[2].n_calls, 0);
 		end();
 	}
