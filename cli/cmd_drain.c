@@ -264,7 +264,7 @@ static void print_resumed(const json_t *report)
 	if (lifted)
 		(void)printf("%s: published again\n", json_text(report, "host", "all hosts"));
 	if (behind)
-		(void)printf("%s: gets requests again\n",
+		(void)printf("%s: requests go there again\n",
 			     json_text(report, "host", "all upstreams"));
 	if (!lifted && !behind)
 		(void)printf("nothing was drained or withdrawn\n");

@@ -46,6 +46,8 @@ static void ms_cell(struct table *t, const json_t *u, const char *key)
 
 	if (!json_is_number(ms))
 		table_cell(t, TONE_PLAIN, "-");
+	else if (json_number_value(ms) < 1)
+		table_cell(t, TONE_PLAIN, "%.2f ms", json_number_value(ms));
 	else if (json_number_value(ms) < 100)
 		table_cell(t, TONE_PLAIN, "%.1f ms", json_number_value(ms));
 	else

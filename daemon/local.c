@@ -86,7 +86,7 @@ void daemon_see_local(struct daemon *d)
 		health_set_local(d->health, relay_health(d, r), false);
 }
 
-/* Unavailable is what DNS is told, too: `local` is down. */
+/* Unavailable is what DNS is told, too: `local` is down. The service has the line in the log. */
 static void see_available(struct daemon *d, enum pub_health_state state)
 {
 	bool unavailable = state == PUB_HEALTH_DOWN;
@@ -94,17 +94,12 @@ static void see_available(struct daemon *d, enum pub_health_state state)
 	if (state == PUB_HEALTH_UNKNOWN || unavailable == d->relay_unavailable)
 		return;
 	d->relay_unavailable = unavailable;
-	if (unavailable) {
-		log_error(&log_relay, "relay.unavailable", "text=%s",
-			  "no upstream is up; clients are turned away, so that they ask their next "
-			  "host");
+	if (unavailable)
 		events_note(d->events, LOG_ERROR, "relay.unavailable",
 			    "no upstream is up; clients are turned away, so that they ask their "
 			    "next host");
-	} else {
-		log_info(&log_relay, "relay.available", "text=%s", "an upstream is up again");
+	else
 		events_note(d->events, LOG_INFO, "relay.available", "an upstream is up again");
-	}
 }
 
 static void on_relay_changed(void *ctx)
@@ -188,6 +183,7 @@ static int open_service(struct daemon *d, const struct addr *listen, size_t n_li
 			struct kms_service **ret, struct err_info *info)
 {
 	const struct config *c = d->cfg;
+	struct relay_upstream upstreams[RELAY_UPSTREAMS_MAX];
 	struct kms_service_params p = {
 		.mode = c->service.mode == CONFIG_SERVICE_LAB ? KMS_MODE_LAB : KMS_MODE_RELAY,
 		.listen = listen,
@@ -199,6 +195,8 @@ static int open_service(struct daemon *d, const struct addr *listen, size_t n_li
 		.lab_key_file = c->lab.key_file,
 		.lab = lab_rules(c),
 		.relay = relay_rules(c),
+		.upstreams = upstreams,
+		.n_upstreams = d->upstreams != NULL ? upstreams_list(d->upstreams, upstreams) : 0,
 		.request_log = c->relay.log_file,
 		.relay_changed = on_relay_changed,
 		.upstream_changed = on_upstream_changed,
@@ -267,11 +265,14 @@ int daemon_start_service(struct daemon *d, struct err_info *info)
 	if (s->mode == CONFIG_SERVICE_OFF)
 		return 0;
 	guid_random(&d->env.rng, &d->node_id);
+	if (s->mode == CONFIG_SERVICE_RELAY) {
+		err = start_upstreams(d, info);
+		if (err != 0)
+			return err;
+	}
 	err = open_service(d, s->listen, s->n_listen, &d->service, info);
 	if (err != 0)
 		daemon_service_failed(d, err, info);
-	else if (s->mode == CONFIG_SERVICE_RELAY)
-		err = start_upstreams(d, info);
 	return err;
 }
 
@@ -341,8 +342,6 @@ int daemon_reopen_local(struct daemon *d, struct err_info *info)
 	d->local_drained = false;
 	health_set_local(d->health, PUB_HEALTH_UNKNOWN,
 			 true); /* what it says next counts at once */
-	if (d->upstreams != NULL)
-		upstreams_tell(d->upstreams);
 	daemon_see_local(d);
 	return 0;
 }

@@ -85,12 +85,10 @@ static void sweep(struct upstreams *u)
 	}
 }
 
-void upstreams_tell(struct upstreams *u)
+size_t upstreams_list(const struct upstreams *u, struct relay_upstream list[RELAY_UPSTREAMS_MAX])
 {
-	struct relay_upstream list[RELAY_UPSTREAMS_MAX];
 	size_t n = 0;
 
-	u->changed = false;
 	for (const struct item *x = u->items; x != NULL && n < RELAY_UPSTREAMS_MAX; x = x->next) {
 		if (x->gone || !x->looked)
 			continue;
@@ -103,7 +101,15 @@ void upstreams_tell(struct upstreams *u)
 			.draining = u->p.draining != NULL && u->p.draining(u->p.ctx, x->row.name),
 		};
 	}
-	u->p.changed(u->p.ctx, list, n);
+	return n;
+}
+
+void upstreams_tell(struct upstreams *u)
+{
+	struct relay_upstream list[RELAY_UPSTREAMS_MAX];
+
+	u->changed = false;
+	u->p.changed(u->p.ctx, list, upstreams_list(u, list));
 }
 
 static void tell_learned(struct upstreams *u)

@@ -54,6 +54,8 @@ void upstreams_configure(struct upstreams *u, const struct config_relay *c);
 void upstreams_look_again(struct upstreams *u);
 /** Tell the list again: draining() says something else. */
 void upstreams_tell(struct upstreams *u);
+/** The list as it is; what it points to is borrowed until the next change. @return how many. */
+size_t upstreams_list(const struct upstreams *u, struct relay_upstream list[RELAY_UPSTREAMS_MAX]);
 /** Every first lookup has ended, so the list is whole. */
 bool upstreams_settled(const struct upstreams *u);
 
