@@ -34,14 +34,14 @@ def wait_until(what, condition, timeout_s=20.0, every_s=0.02):
 class Process:
     """Starts at once; stdout and stderr are one stream of lines."""
 
-    def __init__(self, name, argv, env=None, cwd=None, preexec=die_with_parent):
+    def __init__(self, name, argv, env=None, cwd=None, preexec=die_with_parent, pass_fds=()):
         self.name = name
         self.lines = []
         self._news = threading.Condition()
         self._ended = False
         self._p = subprocess.Popen(
             [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=env, cwd=cwd, text=True, errors="replace", preexec_fn=preexec,
+            env=env, cwd=cwd, text=True, errors="replace", preexec_fn=preexec, pass_fds=pass_fds,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
