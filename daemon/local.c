@@ -86,7 +86,7 @@ void daemon_see_local(struct daemon *d)
 		health_set_local(d->health, relay_health(d, r), false);
 }
 
-/* Unavailable is what DNS is told, too: `local` is down. The service has the line in the log. */
+/* Unavailable is what DNS is told, too: `local` is down. */
 static void see_available(struct daemon *d, enum pub_health_state state)
 {
 	bool unavailable = state == PUB_HEALTH_DOWN;
@@ -94,12 +94,17 @@ static void see_available(struct daemon *d, enum pub_health_state state)
 	if (state == PUB_HEALTH_UNKNOWN || unavailable == d->relay_unavailable)
 		return;
 	d->relay_unavailable = unavailable;
-	if (unavailable)
+	if (unavailable) {
+		log_error(&log_relay, "relay.unavailable", "text=%s",
+			  "no upstream is up; clients are turned away, so that they ask their next "
+			  "host; kmsbeacon status says what is wrong with each upstream");
 		events_note(d->events, LOG_ERROR, "relay.unavailable",
 			    "no upstream is up; clients are turned away, so that they ask their "
 			    "next host");
-	else
+	} else {
+		log_info(&log_relay, "relay.available", "text=%s", "an upstream is up again");
 		events_note(d->events, LOG_INFO, "relay.available", "an upstream is up again");
+	}
 }
 
 static void on_relay_changed(void *ctx)

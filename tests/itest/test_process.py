@@ -18,6 +18,7 @@ from kblib.process import ROOT
 
 USER = "nobody"
 UNIT = os.path.join(ROOT, "configs", "kmsbeacon.service")
+SOCKETS = os.path.join(ROOT, "configs", "kmsbeacon.socket")
 # a process that has changed its user is not dumpable, and so not open to the leak checker
 NO_LEAK_CHECK = {"ASAN_OPTIONS": "detect_leaks=0"}
 
@@ -152,8 +153,11 @@ def test_unit_file_is_one_and_hardened(tmp_path):
         copy = tmp_path / "kmsbeacon.service"
         with open(UNIT, encoding="ascii") as f:
             lines = [line for line in f if not line.startswith("Documentation=")]  # the manual need not be installed
-        copy.write_text("".join(lines).replace("/usr/sbin/kmsbeacon", "/bin/true"))
-        r = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=60)
+        copy.write_text("".join(lines).replace("/usr/bin/kmsbeacon", "/bin/true"))
+        sockets = tmp_path / "kmsbeacon.socket"
+        with open(SOCKETS, encoding="ascii") as f:
+            sockets.write_text("".join(line for line in f if not line.startswith("Documentation=")))
+        r = subprocess.run(["systemd-analyze", "verify", copy, sockets], capture_output=True, text=True, timeout=60)
         assert r.returncode == 0 and r.stderr.strip() == "", r.stderr
         r = subprocess.run(
             ["systemd-analyze", "security", "--offline=true", "--threshold=25", copy], capture_output=True, text=True, timeout=60
