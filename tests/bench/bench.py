@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """make bench    kmsbeacon against programs that do one thing only; everything on loopback, one table.
 
-    BENCH_ONLY=publisher     only that part: publisher, resolver, kms
-    BENCH_RUNS=5 BENCH_RTT_MS=10 BENCH_DIR=/var/tmp    what may be changed; more in publisher.py and resolver.py
+    BENCH_ONLY=publisher     only that part: publisher, resolver, kms, relay
+    BENCH_RUNS=5 BENCH_RTT_MS=10 BENCH_DIR=/var/tmp    what may be changed; more in the parts
 """
 
 import os
@@ -12,11 +12,12 @@ import tempfile
 import common
 import kms
 import publisher
+import relay
 import resolver
 
 from kblib.bind import find_program
 
-PARTS = {"publisher": publisher, "resolver": resolver, "kms": kms}
+PARTS = {"publisher": publisher, "resolver": resolver, "kms": kms, "relay": relay}
 
 
 def main():
