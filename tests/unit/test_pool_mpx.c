@@ -86,13 +86,14 @@ static void t_mixed_fragments(void **state)
 static void t_late_call_leaves_the_others(void **state)
 {
 	(void)state;
-	setup(1, 150);
+	setup(1, 500);
 	pool_start(&f, 0);
 	pool_wait(&f, &f.a.n_held, 1);
-	for (unsigned i = 0; i < 10; i++) /* ticks of 10 ms: the others are due later */
+	for (unsigned i = 0; i < 30; i++) /* ticks of 10 ms: the others are due later */
 		uv_run(&f.t.loop, UV_RUN_ONCE);
 	pool_start(&f, 1);
 	pool_start(&f, 2);
+	pool_wait(&f, &f.a.n_held, 3);
 	pool_run(&f, 2);
 	assert_int_equal(f.call[0].err, ERR_TIMEOUT);
 	assert_int_equal(pool_status(&f).open, 1);
