@@ -63,6 +63,8 @@ static struct world {
 	struct kms_pool *pool[POOLS]; /* in the order they were made */
 	size_t n_pools;
 	size_t pools_alive;
+	size_t pools_max; /* then memory is out; 0: never */
+	bool no_more_pools;
 	struct kms_client *probe[POOLS];
 	size_t n_probes; /* begun */
 	/* canceled, and not told yet */
@@ -84,11 +86,15 @@ static struct world {
 
 int kms_pool_new(const struct kms_pool_params *p, struct kms_pool **ret)
 {
-	struct kms_pool *pool = calloc(1, sizeof(*pool));
+	struct kms_pool *pool;
 
+	if (w.no_more_pools)
+		return ERR_NOMEM;
+	pool = calloc(1, sizeof(*pool));
 	assert_non_null(pool);
 	pool->p = *p;
 	w.pool[w.n_pools++] = pool;
+	w.no_more_pools = w.n_pools == w.pools_max;
 	w.pools_alive++;
 	*ret = pool;
 	return 0;

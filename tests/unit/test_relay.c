@@ -1,3 +1,5 @@
+#include "common/log.h"
+#include "common/rng.h"
 #include "tests/unit/relay_world.h"
 
 /* The list of hosts, their health, and what the owner of the relay is told. */
@@ -412,6 +414,28 @@ static void t_list_limits(void **state)
 	end();
 }
 
+static void t_no_memory_changes_nothing(void **state)
+{
+	struct relay_upstream_status s;
+	struct want x;
+
+	(void)state;
+	setup(2);
+	w.pools_max = 3;
+	begin();
+	assert_int_equal(relay_set_upstreams(w.r, &w.up[1], 3),
+			 ERR_NOMEM); /* c is made, d is not */
+	settle();
+	assert_int_equal(w.pools_alive, 2);
+	assert_int_equal(relay_n_upstreams(w.r), 2);
+	relay_upstream_status(w.r, 0, &s);
+	assert_string_equal(s.name, "a");
+	request(&x, "192.0.2.1:4711");
+	answers(0, 0);
+	assert_answer(&x, 'a', 0);
+	end();
+}
+
 static void t_addresses_change(void **state)
 {
 	struct want x;
@@ -486,6 +510,83 @@ static void t_counters(void **state)
 	end();
 }
 
+static void something_happens(struct rng *rng, struct want *x, size_t n_x)
+{
+	static const int errs[] = { ERR_CLOSED, ERR_TIMEOUT, -ECONNREFUSED, ERR_LIMIT };
+	static const uint32_t hrs[] = { 0, 0, 0, HR_HOST_MISMATCH, HR_NOT_ENOUGH_COUNT };
+	size_t host = rng_below(rng, (uint32_t)w.n_pools);
+	struct want *y = &x[rng_below(rng, (uint32_t)n_x)];
+	struct relay_upstream list[4];
+	char client[32];
+
+	switch (rng_below(rng, 9)) {
+	case 0:
+	case 1:
+		if (y->ended == 0 && y->c.owner != NULL)
+			return;
+		(void)snprintf(client, sizeof(client), "192.0.2.%u:4711", rng_below(rng, 20));
+		request_of(y, client, rng_below(rng, 5) == 0,
+			   rng_below(rng, 5) == 0 ? LAB_VERSION_MAJOR : 6,
+			   rng_below(rng, 20) == 0 ? 9 : 16);
+		return;
+	case 2:
+		if (y->ended == 0 && y->c.owner != NULL)
+			cancel(y);
+		return;
+	case 3:
+		if (w.pool[host] != NULL && !w.pool[host]->freeing)
+			bound_as(host, rng_below(rng, 3) == 0 ? errs[rng_below(rng, 3)] : 0,
+				 rng_below(rng, 4) == 0 ? KMS_KIN_RELAY : KMS_KIN_NONE);
+		return;
+	case 4:
+		if (rng_below(rng, 10) != 0 || w.n_pools > POOLS - 8)
+			return;
+		for (size_t i = 0; i < 4; i++) {
+			list[i] = w.up[rng_below(rng, 6)];
+			list[i].draining = rng_below(rng, 6) == 0;
+			list[i].lab = rng_below(rng, 6) == 0;
+		}
+		assert_int_equal(relay_set_upstreams(w.r, list, 1 + rng_below(rng, 4)), 0);
+		return;
+	default:
+		if (w.pool[host] == NULL || w.pool[host]->n_calls == 0)
+			return;
+		if (rng_below(rng, 3) == 0)
+			fails(host, errs[rng_below(rng, 4)],
+			      (enum kms_pool_stage)rng_below(rng, 3));
+		else if (rng_below(rng, 4) == 0)
+			faults(host, rng_below(rng, 2) ? RPC_S_TOO_BUSY : RPC_S_NDR);
+		else
+			answers(host, hrs[rng_below(rng, 5)]);
+		return;
+	}
+}
+
+/* Whatever happens in whatever order: each call ends once, and nothing is left. */
+static void t_anything_in_any_order(void **state)
+{
+	struct want x[24];
+	struct rng rng;
+
+	(void)state;
+	log_setup(LOG_ERROR, LOG_TEXT, 2);
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		rng_init_seed(&rng, seed);
+		memset(x, 0, sizeof(x));
+		setup(4);
+		w.rules.interval_ms = seed % 2 ? 1 : 10000;
+		w.rules.retry = (uint32_t)seed % 3;
+		begin();
+		for (int step = 0; step < 300; step++)
+			something_happens(&rng, x, 24);
+		end();
+		assert_true(w.n_records > 20);
+		for (size_t i = 0; i < 24; i++)
+			assert_true(x[i].ended == 1 || x[i].c.owner == NULL);
+	}
+	log_setup(LOG_WARNING, LOG_TEXT, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,9 +604,11 @@ int main(void)
 		cmocka_unit_test(t_reload),
 		cmocka_unit_test(t_reload_keeps_what_was_tried),
 		cmocka_unit_test(t_list_limits),
+		cmocka_unit_test(t_no_memory_changes_nothing),
 		cmocka_unit_test(t_addresses_change),
 		cmocka_unit_test(t_rules),
 		cmocka_unit_test(t_counters),
+		cmocka_unit_test(t_anything_in_any_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
