@@ -9,8 +9,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -217,6 +219,33 @@ static void t_full_disk(void **state)
 	teardown(&f);
 }
 
+/* A disk that gets full within a line: the next one begins a line all the same. */
+static void t_line_cut_by_a_full_disk(void **state)
+{
+	struct rlimit was, low;
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	low = was;
+	low.rlim_cur = 10;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	setup(&f, NULL);
+	log_setup(LOG_WARNING, LOG_TEXT, -1); /* stderr may be a file */
+	add(&f, "aaaa");
+	add(&f, "bbbbbbbb");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+	while (request_log_lost(f.l) == 0)
+		(void)uv_run(&f.t.loop, UV_RUN_ONCE);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_int_equal(request_log_lost(f.l), 1); /* the first one is there */
+	assert_non_null(strstr(f.line, "err=EFBIG"));
+	add(&f, "cc");
+	end_log(&f);
+	expect_file(f.path, "aaaa\nbbbbb\ncc\n");
+	teardown(&f);
+}
+
 static void t_memory_is_bounded(void **state)
 {
 	static char line[1000];
@@ -237,6 +266,8 @@ static void t_memory_is_bounded(void **state)
 	assert_int_equal(request_log_lost(f.l), 2);
 	assert_int_equal(f.lines, 1);
 	assert_non_null(strstr(f.line, "slower than they come"));
+	(void)uv_run(&f.t.loop, UV_RUN_ONCE); /* the first write has ended well, */
+	assert_int_equal(f.lines, 1);         /* but lines were lost meanwhile */
 	end_log(&f);
 	until_size(&f, f.path, (off_t)((n - 1) * 1001));
 	teardown(&f);
@@ -283,8 +314,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_lines_are_appended), cmocka_unit_test(t_many_lines_in_order),
 		cmocka_unit_test(t_rotation),           cmocka_unit_test(t_rotation_during_a_write),
-		cmocka_unit_test(t_full_disk),          cmocka_unit_test(t_memory_is_bounded),
-		cmocka_unit_test(t_cannot_be_opened),   cmocka_unit_test(t_free_at_every_step),
+		cmocka_unit_test(t_full_disk),          cmocka_unit_test(t_line_cut_by_a_full_disk),
+		cmocka_unit_test(t_memory_is_bounded),  cmocka_unit_test(t_cannot_be_opened),
+		cmocka_unit_test(t_free_at_every_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
