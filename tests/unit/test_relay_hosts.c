@@ -66,10 +66,10 @@ static void setup(void)
 						  .idle_ms = 60000,
 						  .queue = 8,
 						  .timeout_ms = 5000,
-						  .connect_ms = 60 },
+						  .connect_ms = 300 },
 					.retry = 1,
 					.interval_ms = 10000,
-					.probe_ms = 60,
+					.probe_ms = 300,
 					.rise = 1,
 					.fall = 2 };
 }
@@ -179,7 +179,7 @@ static void t_failover(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		setup();
 		if (rows[i].way == KMS_PEER_SILENT)
-			w.rules.pool.timeout_ms = 60;
+			w.rules.pool.timeout_ms = 250;
 		begin();
 		ask(&x);
 		assert_int_equal(x.tag, 'a');
@@ -273,7 +273,7 @@ static void t_host_hangs(void **state)
 
 	(void)state;
 	setup();
-	w.rules.pool.timeout_ms = 200;
+	w.rules.pool.timeout_ms = 500;
 	begin();
 	w.host[0].way = KMS_PEER_SILENT;
 	start(&x); /* reaches it */
@@ -294,7 +294,7 @@ static void t_slow_host(void **state)
 
 	(void)state;
 	setup();
-	w.rules.pool.timeout_ms = 30;
+	w.rules.pool.timeout_ms = 250;
 	w.rules.interval_ms = 100;
 	begin();
 	w.host[0].way = KMS_PEER_SILENT;
@@ -303,7 +303,7 @@ static void t_slow_host(void **state)
 		assert_int_equal(x.tag, 'b');
 	} while (state_of(0) != RELAY_SLOW);
 	relay_upstream_status(w.r, 0, &s);
-	assert_non_null(strstr(s.detail, "within 30ms"));
+	assert_non_null(strstr(s.detail, "within 250ms"));
 	w.host[0].way = KMS_PEER_ANSWERS;
 	do { /* a copy of a request finds out */
 		ask(&x);
