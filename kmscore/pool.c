@@ -209,6 +209,7 @@ static void on_timer(uv_timer_t *t)
 	struct deadline *d;
 
 	p->armed_at = UINT64_MAX;
+	p->in_timer = true;
 	while ((d = deadlines_pop(&p->call_deadlines, now)) != NULL)
 		give_up((struct kms_pool_call *)((char *)d -
 						 offsetof(struct kms_pool_call, deadline)),
@@ -218,6 +219,7 @@ static void on_timer(uv_timer_t *t)
 			(struct pool_link *)((char *)d - offsetof(struct pool_link, deadline)));
 	pool_grow(p);
 	pool_settle(p);
+	p->in_timer = false;
 }
 
 void pool_arm(struct kms_pool *p)
@@ -235,6 +237,9 @@ void pool_arm(struct kms_pool *p)
 	if (at >= p->armed_at)
 		return; /* at the worst it wakes us for nothing */
 	p->armed_at = at;
+	/* libuv runs a timer that is due at once in the same turn, when a timer has set it. */
+	if (at <= now && p->in_timer)
+		at = now + 1;
 	(void)uv_timer_start(&p->timer, on_timer, at > now ? at - now : 0, 0);
 }
 

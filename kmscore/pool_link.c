@@ -199,10 +199,10 @@ void pool_link_release(struct pool_link *l)
 		set_deadline(l, loop_now(p) + p->p.rules.idle_ms);
 }
 
-/** Dropped calls are overdue on an association that multiplexes or has nothing else to do. */
+/** Dropped calls are overdue: what has nothing else to do is closed. */
 static void judge_dropped(struct pool_link *l)
 {
-	if (l->link.rpc.max_open == 1 || n_live(l) == 0) {
+	if (n_live(l) == 0) {
 		pool_link_close(l);
 		return;
 	}
@@ -255,13 +255,9 @@ static bool all_failed(const struct kms_pool *p)
 
 static void note_failed(struct kms_pool *p, const struct addr *a)
 {
-	for (size_t i = 0; i < p->n_addrs; i++) {
-		if (!addr_equal(&p->addrs[i], a))
-			continue;
-		p->failed[i] = true;
-		if (i == p->cur)
-			p->cur = (i + 1) % p->n_addrs;
-	}
+	for (size_t i = 0; i < p->n_addrs; i++)
+		if (addr_equal(&p->addrs[i], a))
+			p->failed[i] = true;
 }
 
 /** The connection was not made, or the bind not accepted. */
@@ -412,15 +408,9 @@ static bool warmth_wants_one(const struct kms_pool *p)
 	return p->warm && p->n_open + p->n_connecting < p->p.rules.min;
 }
 
-/** A call that is repeated wants a fresh association: one that is idle makes room for it. */
-static bool make_room(struct kms_pool *p)
+static bool may_have_more(const struct kms_pool *p)
 {
-	if (p->n_open + p->n_connecting < p->p.rules.max)
-		return true;
-	if (p->n_connecting > 0 || p->free_tail == NULL || p->free_tail->busy)
-		return false;
-	pool_link_close(p->free_tail);
-	return true;
+	return p->n_open + p->n_connecting < p->p.rules.max;
 }
 
 static const struct addr *next_addr(const struct kms_pool *p)
@@ -442,7 +432,7 @@ void pool_grow(struct kms_pool *p)
 
 	while (!p->freeing) {
 		if (calls_want_one(p)) {
-			if ((p->n_open > 0 && now < p->grow_after) || !make_room(p))
+			if ((p->n_open > 0 && now < p->grow_after) || !may_have_more(p))
 				return;
 		} else if (!warmth_wants_one(p) || now < p->warm_after) {
 			return;

@@ -59,6 +59,7 @@ struct kms_pool {
 	uv_prepare_t prepare;            /* runs while there is something unsent */
 	uv_timer_t timer;
 	unsigned open_handles;
+	bool in_timer;
 	uint64_t armed_at; /* UINT64_MAX: not */
 	uint64_t stale, closed_idle;
 	void (*done)(void *ctx);

@@ -12,24 +12,32 @@
 
 static struct pool_fixture f;
 
-/** A pool that has an association already, so that it knows that the host multiplexes. */
-static void setup(uint32_t max, uint32_t timeout_ms)
+static void set_timeout(uint32_t max, uint32_t timeout_ms)
 {
 	struct kms_pool_rules r = pool_rules();
 
 	r.max = max;
 	r.timeout_ms = timeout_ms;
 	r.queue = 64;
+	kms_pool_set_rules(f.pool, &r);
+}
+
+/** A pool that has an association already, so that it knows that the host multiplexes. */
+static void setup(uint32_t max)
+{
+	struct kms_pool_rules r = pool_rules();
+
 	pool_setup(&f, &r);
 	f.a.multiplex = true;
 	pool_assert_answered(pool_one(&f, 79));
 	f.a.on_call = FAKE_CALL_HOLD;
+	set_timeout(max, 20000);
 }
 
 static void t_many_calls_on_one_association(void **state)
 {
 	(void)state;
-	setup(1, 20000);
+	setup(1);
 	for (size_t i = 0; i < KMS_POOL_MPX_CALLS + 2; i++)
 		pool_start(&f, i);
 	pool_wait(&f, &f.a.n_held, KMS_POOL_MPX_CALLS);
@@ -56,7 +64,7 @@ static void t_many_calls_on_one_association(void **state)
 static void t_not_without_the_flag(void **state)
 {
 	(void)state;
-	setup(4, 20000);
+	setup(4);
 	f.a.multiplex = false;
 	fake_host_drop(&f.a, false);
 	pool_until_open(&f, 0);
@@ -70,7 +78,7 @@ static void t_not_without_the_flag(void **state)
 static void t_mixed_fragments(void **state)
 {
 	(void)state;
-	setup(1, 20000);
+	setup(1);
 	for (size_t i = 0; i < 5; i++)
 		pool_start(&f, i);
 	pool_wait(&f, &f.a.n_held, 5);
@@ -86,17 +94,16 @@ static void t_mixed_fragments(void **state)
 static void t_late_call_leaves_the_others(void **state)
 {
 	(void)state;
-	setup(1, 500);
+	setup(1);
+	set_timeout(1, 50);
 	pool_start(&f, 0);
-	pool_wait(&f, &f.a.n_held, 1);
-	for (unsigned i = 0; i < 30; i++) /* ticks of 10 ms: the others are due later */
-		uv_run(&f.t.loop, UV_RUN_ONCE);
+	set_timeout(1, 20000);
 	pool_start(&f, 1);
 	pool_start(&f, 2);
-	pool_wait(&f, &f.a.n_held, 3);
 	pool_run(&f, 2);
 	assert_int_equal(f.call[0].err, ERR_TIMEOUT);
 	assert_int_equal(pool_status(&f).open, 1);
+	pool_wait(&f, &f.a.n_held, 3);
 	fake_host_answer(&f.a, 1);
 	fake_host_answer(&f.a, 0); /* too late */
 	fake_host_answer(&f.a, 0);
@@ -113,16 +120,35 @@ static void t_late_call_leaves_the_others(void **state)
 static void t_mute_is_closed(void **state)
 {
 	(void)state;
-	setup(1, 60);
+	setup(1);
+	set_timeout(1, 50);
 	for (size_t i = 0; i < 3; i++)
 		pool_start(&f, i);
 	pool_run(&f, 4);
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(f.call[i].err, ERR_TIMEOUT);
 	assert_int_equal(pool_status(&f).open, 0);
+	set_timeout(1, 20000);
 	f.a.on_call = FAKE_CALL_ANSWER;
 	pool_assert_answered(pool_one(&f, 3));
 	assert_int_equal(f.a.n_conns, 2);
+	pool_teardown(&f);
+}
+
+/* The same when they were canceled. */
+static void t_canceled_and_never_answered(void **state)
+{
+	(void)state;
+	setup(1);
+	set_timeout(1, 300);
+	pool_start(&f, 0);
+	pool_start(&f, 1);
+	pool_cancel(&f, 0);
+	pool_cancel(&f, 1);
+	pool_run(&f, 3);
+	assert_int_equal(f.call[0].err, ERR_CANCELED);
+	assert_int_equal(pool_status(&f).open, 1);
+	pool_until_open(&f, 0);
 	pool_teardown(&f);
 }
 
@@ -130,27 +156,22 @@ static void t_mute_is_closed(void **state)
 static void t_many_missing_answers(void **state)
 {
 	(void)state;
-	setup(2, 300);
+	setup(2);
+	pool_start(&f, 8); /* keeps it alive beyond the others' time */
+	set_timeout(2, 50);
 	for (size_t i = 0; i < 8; i++)
 		pool_start(&f, i);
-	pool_wait(&f, &f.a.n_held, 8);
-	for (size_t i = 0; i < 8; i++)
-		pool_cancel(&f, i);
 	pool_run(&f, 9);
-	for (unsigned i = 0; i < 20; i++)
-		uv_run(&f.t.loop, UV_RUN_ONCE);
-	pool_start(&f, 8); /* keeps it alive beyond the others' time */
-	pool_wait(&f, &f.a.n_held, 9);
 	assert_int_equal(f.a.n_conns, 1);
-	for (unsigned i = 0; i < 15; i++)
-		uv_run(&f.t.loop, UV_RUN_ONCE);
+	set_timeout(2, 20000);
+	pool_wait(&f, &f.a.n_held, 9);
 	f.a.on_call = FAKE_CALL_ANSWER;
 	pool_assert_answered(pool_one(&f, 9)); /* over another one */
 	assert_int_equal(f.a.n_conns, 2);
-	fake_host_answer(&f.a, 8);
+	fake_host_answer(&f.a, 0);
 	pool_run(&f, 11);
 	pool_assert_answered(&f.call[8]);
-	pool_until_open(&f, 1); /* the last one that was wanted: it is closed */
+	pool_until_open(&f, 1); /* that was the last call wanted there: it is closed */
 	pool_teardown(&f);
 }
 
@@ -158,7 +179,7 @@ static void t_many_missing_answers(void **state)
 static void t_stale(void **state)
 {
 	(void)state;
-	setup(1, 20000);
+	setup(1);
 	pool_age(&f);
 	f.a.on_call = FAKE_CALL_CLOSE;
 	f.a.call_once = 2;
@@ -176,7 +197,7 @@ static void t_stale(void **state)
 static void t_stages(void **state)
 {
 	(void)state;
-	setup(1, 20000);
+	setup(1);
 	f.a.call_once = 2; /* with the first: 0 is held */
 	pool_start(&f, 0);
 	pool_wait(&f, &f.a.n_held, 1);
@@ -194,7 +215,7 @@ static void t_stages(void **state)
 static void t_fault_ends_its_call_only(void **state)
 {
 	(void)state;
-	setup(1, 20000);
+	setup(1);
 	pool_start(&f, 0);
 	pool_wait(&f, &f.a.n_held, 1);
 	f.a.on_call = FAKE_CALL_FAULT;
@@ -234,7 +255,7 @@ static void t_cancel_at_every_step(void **state)
 {
 	(void)state;
 	for (int steps = 0; steps < 10; steps++) {
-		setup(1, 20000);
+		setup(1);
 		for (size_t i = 0; i < 6; i++)
 			pool_start(&f, i);
 		for (int i = 0; i < steps; i++)
@@ -263,6 +284,7 @@ int main(void)
 		cmocka_unit_test(t_mixed_fragments),
 		cmocka_unit_test(t_late_call_leaves_the_others),
 		cmocka_unit_test(t_mute_is_closed),
+		cmocka_unit_test(t_canceled_and_never_answered),
 		cmocka_unit_test(t_many_missing_answers),
 		cmocka_unit_test(t_stale),
 		cmocka_unit_test(t_stages),

@@ -501,13 +501,19 @@ static void t_answer_stays_until_the_next_feed(void **state)
 			     part, false);
 	assert_int_equal(feed(&f, &a), RPC_CLIENT_ANSWER);
 	assert_int_equal(request(&f, &f), 0);
+	rpc_client_drop(&f.c, &f);
 	assert_int_equal(a.stub_len, 40 * strlen(part));
 	for (unsigned i = 0; i < 40; i++)
 		assert_memory_equal(a.stub + i * strlen(part), part, strlen(part));
 	assert_int_equal(f.c.held, 0);
 	buf_clear(&f.in);
-	put_response(&f, 3, RPC_FLAG_FIRST, "ne", false);
-	put_response(&f, 3, RPC_FLAG_LAST, "xt", false);
+	put_response(&f, 3, RPC_FLAG_FIRST | RPC_FLAG_LAST, "unwanted", false);
+	assert_int_equal(feed(&f, &a), RPC_CLIENT_ANSWER);
+	assert_null(a.tag);
+	assert_int_equal(request(&f, &f), 0);
+	buf_clear(&f.in);
+	put_response(&f, 4, RPC_FLAG_FIRST, "ne", false);
+	put_response(&f, 4, RPC_FLAG_LAST, "xt", false);
 	assert_int_equal(feed(&f, &a), RPC_CLIENT_ANSWER);
 	assert_int_equal(a.stub_len, 4);
 	assert_memory_equal(a.stub, "next", 4);
