@@ -23,16 +23,6 @@ static const struct config_host *host_of(const struct daemon *d, const char *nam
 	return i >= 0 ? &d->cfg->hosts[i] : NULL;
 }
 
-static json_t *time_or_null(int64_t wall_ms)
-{
-	char text[CLOCK_TEXT_MAX];
-
-	if (wall_ms == 0)
-		return json_null();
-	clock_format_rfc3339(wall_ms, text);
-	return json_string(text);
-}
-
 /* Clients of other hosts are not known here. */
 static json_t *clients_or_null(struct daemon *d, bool is_local)
 {
@@ -69,7 +59,7 @@ static json_t *drain_json(struct daemon *d, const char *host, const char *state,
 		st.text = LAST_UPSTREAM;
 	return json_pack("{s:s, s:b, s:s, s:o, s:o, s:I, s:i, s:o, s:s, s:o, s:s?, s:o}", "host",
 			 host, "local", is_local, "state", state, "since",
-			 time_or_null(st.since_ms), "safe_at", time_or_null(st.safe_at_ms),
+			 daemon_time_json(st.since_ms), "safe_at", daemon_time_json(st.safe_at_ms),
 			 "left_ms",
 			 (json_int_t)(st.phase == DRAIN_WAITING && left_ms > 0 ? left_ms : 0),
 			 "ttl_s", (int)st.ttl_s, "clients_7d", clients_or_null(d, is_local), "text",

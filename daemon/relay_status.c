@@ -24,16 +24,6 @@ bool daemon_upstream_status(const struct daemon *d, const char *name,
 	return find_in_relay(daemon_relay(d), name, ret);
 }
 
-static json_t *time_or_null(int64_t wall_ms)
-{
-	char text[CLOCK_TEXT_MAX];
-
-	if (wall_ms == 0)
-		return json_null();
-	clock_format_rfc3339(wall_ms, text);
-	return json_string(text);
-}
-
 static json_t *hresults_json(const struct relay_upstream_status *st)
 {
 	json_t *o = json_object();
@@ -77,7 +67,7 @@ static json_t *upstream_json(const struct daemon *d, const struct upstream_info 
 		      "address", u->host, "port", (int)u->port, "priority", (json_int_t)u->priority,
 		      "lab", u->lab, "relay", st.is_relay, "source", u->from_srv ? "srv" : "config",
 		      "state", relay_state_name(st.state), "detail", st.detail, "since",
-		      time_or_null(st.since_ms), "draining",
+		      daemon_time_json(st.since_ms), "draining",
 		      upstream_memory_drained(d->upstream_memory, u->name, NULL));
 	add_pool(o, &st.pool);
 	(void)json_object_update_new(
@@ -85,7 +75,7 @@ static json_t *upstream_json(const struct daemon *d, const struct upstream_info 
 			     (json_int_t)st.requests, "failed", (json_int_t)st.failed, "p50_ms",
 			     ms_or_null(st.p50_ms), "p99_ms", ms_or_null(st.p99_ms), "hresults",
 			     hresults_json(&st), "last_error", st.last_error, "last_error_at",
-			     time_or_null(st.last_error_ms)));
+			     daemon_time_json(st.last_error_ms)));
 	return o;
 }
 

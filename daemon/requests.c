@@ -11,6 +11,16 @@
 
 /* ---- status ---- */
 
+json_t *daemon_time_json(int64_t wall_ms)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	if (wall_ms == 0)
+		return json_null();
+	clock_format_rfc3339(wall_ms, text);
+	return json_string(text);
+}
+
 /* Clients that count as one, with the machines that did so last. */
 static json_t *status_duplicates(const struct daemon *d)
 {

@@ -9,7 +9,7 @@ import pytest
 
 from kblib.kms_caller import KmsCaller, Load, Refused, ask_many, ask_once
 from kblib.process import wait_until
-from kblib.relay import HEALTH, QUICK, start_relay, upstream
+from kblib.relay import QUICK, Relay, start_relay, upstream
 from kblib.rpc_pdu import opaque_body
 
 SRV = "_kms._tcp.hosts.up.test"
@@ -374,6 +374,36 @@ def test_local_is_what_the_hosts_are(start, rpc_host):
     wait_until("local is down", lambda: local() == "down")
     host.listen()
     wait_until("local is up again", lambda: local() == "up")
+
+
+def test_record_follows_the_hosts(site, daemon, rpc_host, loopback, tmp_path):
+    """No upstream is up: the record of `local` goes, since another host of the set is up; it comes back with them."""
+    host, office = rpc_host("win1"), rpc_host("office")
+    site.start(f"office A {office.address}", secondary=False)
+    r = Relay(tmp_path, [loopback.address() + ":0"], "relay")
+    r.write(
+        [host], hosts=f"[{{ name: local }}, {{ name: office, target: office.corp.test, port: {office.port} }}]",
+        extra=f"keys: [{{ name: corp, file: {site.key_file} }}]\n"
+        "publish: { domains: [{ domain: corp.test, key: corp, lab: true }] }\n"
+        f"discovery: {{ resolvers: ['{site.first}:{loopback.port}'] }}\n")
+    r.config.write_text(r.config.read_text().replace("kms1.relay.test", "kms1.corp.test"))
+    r.d = daemon(r.config)
+
+    def published():
+        return sorted(x.split()[-1] for x in site.primary.records("_vlmcs._tcp.corp.test", "SRV"))
+
+    both = ["kms1.corp.test.", "office.corp.test."]
+    wait_until("both are published", lambda: published() == both)
+    host.down()
+    wait_until("local's record has gone", lambda: published() == both[1:])
+    host.listen()
+    wait_until("it is back", lambda: published() == both)
+    # with both down the last one up before stays
+    office.down()
+    wait_until("office's record has gone", lambda: published() == both[:1])
+    host.down()
+    r.d.wait_log(r"relay\.unavailable")
+    assert published() == both[:1]
 
 
 # ---- the end ----
