@@ -248,7 +248,7 @@ const struct cli_command cmd_drain = {
 		"no\n"
 		"daemon answers.",
 	.examples = "  kmsbeacon drain --wait\n  kmsbeacon drain office\n"
-		    "  kmsbeacon drain --wait winkms1 && ssh winkms1 shutdown /r",
+		    "  kmsbeacon drain --wait winkms1",
 	.options = drain_options,
 	.run = run_drain,
 	.usage_exit = CLI_USAGE,

@@ -20,14 +20,20 @@ void daemon_tell_ready(const struct daemon *d)
 void daemon_allow_files(const struct config *cfg)
 {
 	size_t wanted = cfg->limits.connections + FILES_BESIDE_CLIENTS;
-	size_t allowed = privileges_raise_files(wanted);
+	size_t allowed;
+
+	if (cfg->service.mode ==
+	    CONFIG_SERVICE_RELAY) /* those of relay.srv are in the spare ones */
+		wanted += cfg->relay.n_upstreams * cfg->relay.pool.max;
+	allowed = privileges_raise_files(wanted);
 
 	if (cfg->service.mode != CONFIG_SERVICE_OFF && allowed < wanted)
 		log_warning(&daemon_log, "limits.files",
 			    "connections=%u files=%zu wanted=%zu text=%s", cfg->limits.connections,
 			    allowed, wanted,
-			    "this process may not open enough files for limits.connections: raise "
-			    "LimitNOFILE of the unit (ulimit -Hn), or lower the setting");
+			    "this process may not open enough files for limits.connections (and "
+			    "relay.pool.max of each upstream): raise LimitNOFILE of the unit "
+			    "(ulimit -Hn), or lower the settings");
 }
 
 /* What a reload reads again has to be readable then, too. */
@@ -38,6 +44,18 @@ static void check_readable(const char *setting, const char *path)
 			&daemon_log, "privileges.unreadable", "setting=%s file=%s err=%s text=%s",
 			setting, path, err_name(-errno),
 			"node.user cannot read this file: a reload will be refused until he can");
+}
+
+/* It is open; but a reload opens it anew. */
+static void give_request_log(const struct privileges *p, const char *path)
+{
+	int err = privileges_give_file(p, path);
+
+	if (err != 0)
+		log_warning(&daemon_log, "privileges.unwritable",
+			    "setting=%s file=%s err=%s text=%s", "relay.log_file", path,
+			    err_name(err),
+			    "it cannot be given to node.user: after a reload it may get no lines");
 }
 
 /* Ports, sockets, the lock and the state file are open; what comes now needs no root. SQLite gives
@@ -53,6 +71,8 @@ int daemon_give_up_root(struct daemon *d, const struct privileges *p, struct err
 	if (err != 0)
 		return err_set(info, err, "control.socket: cannot give %s to node.user: %s",
 			       c->node.control.socket, err_text(err));
+	if (c->service.mode == CONFIG_SERVICE_RELAY && c->relay.log_file != NULL)
+		give_request_log(p, c->relay.log_file);
 	err = privileges_drop(p, info);
 	if (err != 0)
 		return err;

@@ -13,8 +13,10 @@ import subprocess
 import tempfile
 
 import pytest
+from kblib.kms_caller import ask_once
 from kblib.lab import start_lab
-from kblib.process import ROOT
+from kblib.process import ROOT, wait_until
+from kblib.relay import Relay
 
 USER = "nobody"
 UNIT = os.path.join(ROOT, "configs", "kmsbeacon.service")
@@ -71,6 +73,25 @@ def test_root_is_given_up_and_the_state_is_the_users(folder, daemon, loopback, k
     assert d.status()["service"]["count"] == 5
     assert d.command("reload").code == 0
     d.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up root")
+def test_request_log_is_the_users(folder, daemon, loopback, rpc_host):
+    """A file that root opened gets lines after a reload, too."""
+    host = rpc_host("win1")
+    log = folder / "requests.log"
+    r = Relay(folder, [loopback.address() + ":0"], "relay")
+    (folder / "state").mkdir()
+    r.write([host], relay=f"log_file: {log}")
+    r.config.write_text(r.config.read_text().replace("node: {", f"node: {{ user: {USER},"))
+    r.d = daemon(r.config, env=NO_LEAK_CHECK)
+    r.d.wait_log(r"privileges\.dropped")
+    where = r.status()["service"]["listen"][0].rsplit(":", 1)
+    for n in (1, 2):
+        assert ask_once((where[0], int(where[1]))).by == "win1"
+        wait_until("the request has its line", lambda: log.read_text().count("upstream=win1") == n)  # noqa: B023
+        assert r.d.command("reload").code == 0
+    assert log.stat().st_uid == pwd.getpwnam(USER).pw_uid
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up root")
