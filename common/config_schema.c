@@ -145,7 +145,8 @@ static const struct cfg_item relay_items[] = {
 	{ "pool", CFG_MAP, FIELD(config_relay, pool), .sub = &pool,
 	  .doc = "Connections to the upstreams." },
 	{ "retry", CFG_UINT, FIELD(config_relay, retry), .max = 16, .def = "1",
-	  .doc = "Further upstreams that are tried when one fails." },
+	  .doc = "Further upstreams that are tried when one fails; one that cannot be connected to "
+		 "is passed over and does not count." },
 	{ "request_timeout", CFG_DURATION, FIELD(config_relay, request_timeout_ms), .unit = MS,
 	  .min = 10, .max = 600000, .def = "5s",
 	  .doc = "Time an upstream has for its answer, each try." },

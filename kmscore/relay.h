@@ -11,12 +11,13 @@
  * hash of the client's address (/64 of IPv6), so that a client stays with its host and several
  * relays agree.
  *
- * A host that fails - no connection, too slow, a fault, half an answer - costs one of `retry`
- * further hosts; the request is sent again, which is harmless because it is idempotent for its
- * client. A response 0xC004F042, 0xC004F041, 0xC004F039 or 0xC004F06C (the clocks of host and
- * client are apart) is held, and the request is offered once to each further host; the first
- * success wins, else the held answer goes out. Which host then served the client is remembered for
- * RELAY_ROUTE_MS. All together has (retry + 2) * request_timeout.
+ * A host that fails - too slow, a fault, half an answer - costs one of `retry` further hosts; one
+ * that cannot be connected to, which shows at once, costs none. The request is sent again, which is
+ * harmless because it is idempotent for its client. A response 0xC004F042, 0xC004F041, 0xC004F039
+ * or 0xC004F06C (the clocks of host and client are apart) is held, and the request is offered once
+ * to each further host; the first success wins, else the held answer goes out. Which host then
+ * served the client is remembered for RELAY_ROUTE_MS. All together has (retry + 2) *
+ * request_timeout.
  *
  * Health: a host is up while a new connection was bound, or a request answered, within the last
  * interval; without such news it is probed. A host that binds and fails requests (faults, too slow)

@@ -333,7 +333,8 @@ static void go_on(struct relay_call *c, const struct relay_judgement *j,
 
 	if (j->verdict == RELAY_FAIL) {
 		c->err = j->err;
-		c->failures++;
+		if (!j->free)
+			c->failures++;
 		may = relay_may_ask_next(c->held != NULL, c->failures, c->relay->rules.retry);
 	}
 	next = may ? pick(c) : -1;

@@ -55,9 +55,10 @@ static void judge_failure(const struct kms_pool_outcome *o, struct relay_judgeme
 		return;
 	default:
 		/* Before it was sent: the queue is full, or a connection failed, which the pool has
-		 * told already. */
+		 * told already. Nobody had the request then, and no time was lost. */
 		ret->tells = sent;
 		ret->result = UPSTREAM_BROKEN;
+		ret->free = !sent && o->err != ERR_LIMIT;
 		return;
 	}
 }

@@ -19,6 +19,7 @@ struct relay_judgement {
 	enum relay_verdict verdict;
 	uint32_t hresult;            /* unless RELAY_FAIL */
 	int err;                     /* with RELAY_FAIL: why */
+	bool free;                   /* with RELAY_FAIL: costs no retry, since no host had it */
 	bool tells;                  /* `result` is evidence about the host's health */
 	enum upstream_result result; /* a queue of ours that is full or slow tells nothing */
 };

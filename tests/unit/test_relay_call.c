@@ -153,6 +153,41 @@ static void t_all_down(void **state)
 	end();
 }
 
+/* Two hosts lost at once are no failed request, with one retry. */
+static void t_no_connection_costs_no_retry(void **state)
+{
+	struct want x;
+
+	(void)state;
+	setup(4);
+	w.rules.retry = 1;
+	begin();
+	request(&x, "192.0.2.1:4711");
+	fails(0, -ECONNREFUSED, KMS_POOL_WAITING);
+	fails(1, ERR_RPC_NAK, KMS_POOL_WAITING);
+	fails(2, ERR_CLOSED, KMS_POOL_SENT);
+	assert_int_equal(x.ended, 0);
+	answers(3, 0);
+	assert_answer(&x, 'd', 0);
+	assert_int_equal(w.record.attempts, 4);
+	end();
+	setup(2); /* each is asked once */
+	begin();
+	request(&x, "192.0.2.1:4711");
+	fails(0, -ECONNREFUSED, KMS_POOL_WAITING);
+	fails(1, -ECONNREFUSED, KMS_POOL_WAITING);
+	assert_fault(&x, -ECONNREFUSED, RPC_S_TOO_BUSY);
+	end();
+	setup(3); /* full queues: one overload must not make the next */
+	w.rules.retry = 1;
+	begin();
+	request(&x, "192.0.2.1:4711");
+	fails(0, ERR_LIMIT, KMS_POOL_WAITING);
+	fails(1, ERR_LIMIT, KMS_POOL_WAITING);
+	assert_fault(&x, ERR_LIMIT, RPC_S_TOO_BUSY);
+	end();
+}
+
 /* Windows and Office hosts behind one name. */
 static void t_held_answer(void **state)
 {
@@ -450,6 +485,7 @@ int main(void)
 		cmocka_unit_test(t_no_host_answers),
 		cmocka_unit_test(t_retry),
 		cmocka_unit_test(t_all_down),
+		cmocka_unit_test(t_no_connection_costs_no_retry),
 		cmocka_unit_test(t_held_answer),
 		cmocka_unit_test(t_route_is_remembered),
 		cmocka_unit_test(t_bad_stub),
