@@ -91,9 +91,10 @@ class Faults:
         self.nodes_see_host(host, up=True)
 
     def kill_both_preferred(self):
-        """One after the other, so that only the two backups are left."""
+        """At once: a request then finds two dead hosts, with one retry, before a backup answers."""
         for host in self.preferred:
             host.kill()
+        for host in self.preferred:
             self.nodes_see_host(host, up=False)
         self.go_on()
         for host in self.preferred:
@@ -238,7 +239,7 @@ FAULTS = {
     "restart everything in turn": (Faults.restart_everything, True),
     "hang a KMS host": (Faults.hang_host, False),
     "hang a node": (Faults.hang_node, True),
-    "kill both preferred KMS hosts": (Faults.kill_both_preferred, False),
+    "kill both preferred KMS hosts": (Faults.kill_both_preferred, True),
     "kill a node and a KMS host": (Faults.kill_node_and_host, True),
     "kill the primary and a node": (Faults.kill_primary_and_node, True),
     "step the primary's clock": (Faults.step_primary_clock, False),

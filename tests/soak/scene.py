@@ -2,7 +2,8 @@
 
     ns1 (primary), ns2, ns3     named, one zone; clients and nodes use all three as their resolvers
     kms1, kms2, kms3            kmsbeacon relays; each publishes all three, with its own probes as the gate
-    up1, up2 and up3, up4       kmsbeacon lab hosts with one key; the second two are the first two's backup
+    up1, up2 and up3, up4       kmsbeacon lab hosts with one key; the second two are the first two's backup;
+                                kms1 knows them by address, the other nodes by name
 
 All on addresses of 127.0.0.0/8 of their own. The nodes' and hosts' time of day can be stepped, as the primary's.
 """
@@ -10,11 +11,9 @@ All on addresses of 127.0.0.0/8 of their own. The nodes' and hosts' time of day 
 import concurrent.futures
 import datetime
 import json
-import os
 import pathlib
 import signal
 import socket
-import threading
 import time
 
 import dns.exception
@@ -129,7 +128,8 @@ class Scene:
         self._update_key = Key("corp-update")
         self._update_key_file = self._update_key.write(str(self.folder))
 
-        self.name_servers = self._name_servers(ns, nodes)
+        names = [(f"kms{i}", a) for i, a in enumerate(nodes, 1)] + [(f"up{i}", a) for i, a in enumerate(hosts, 1)]
+        self.name_servers = self._name_servers(ns, names)
         self.primary, *self.secondaries = self.name_servers
         self.hosts = [
             Daemonic(self.folder, f"up{i}", address, self.kms_port, self.dns_port, self._host_config(address, key_file))
@@ -140,11 +140,11 @@ class Scene:
             for i, address in enumerate(nodes, 1)
         ]
 
-    def _name_servers(self, addresses, nodes):
+    def _name_servers(self, addresses, names):
         first, *others = addresses
         text = zone_text(
-            DOMAIN, [(f"ns{i}", a) for i, a in enumerate(addresses, 1)],
-            [f"kms{i} A {a}" for i, a in enumerate(nodes, 1)], ttl=TTL_S, minimum=TTL_S,
+            DOMAIN, [(f"ns{i}", a) for i, a in enumerate(addresses, 1)], [f"{name} A {a}" for name, a in names],
+            ttl=TTL_S, minimum=TTL_S,
         )
         own = Zone(DOMAIN, text, updaters=(self._update_key,), notify=tuple(others))
         copy = Zone(DOMAIN, primaries=f"{first} port {self.dns_port}", clauses=("notify no;",))
@@ -164,7 +164,8 @@ class Scene:
 
     def _node_config(self, number, address):
         upstreams = "".join(
-            f"    - {{ name: {h.name}, address: {h.address}, port: {self.kms_port}, priority: {10 * (i // 2)}, lab: true }}\n"
+            f"    - {{ name: {h.name}, address: {h.address if number == 1 else f'{h.name}.{DOMAIN}'}, "
+            f"port: {self.kms_port}, priority: {10 * (i // 2)}, lab: true }}\n"
             for i, h in enumerate(self.hosts)
         )
         others = "".join(
