@@ -34,12 +34,13 @@ struct daemon {
 	int lock;
 	struct state store;
 	bool store_open;
-	struct events *events;       /* NULL: not yet */
-	struct kms_memory memory;    /* of its clients; outlives a drain */
-	struct sd_listen sockets;    /* handed in by the service manager */
-	struct guid node_id;         /* of this process, for other relays: kin.h */
-	struct kms_service *service; /* NULL: mode off */
-	struct upstreams *upstreams; /* NULL: no relay */
+	struct events *events;         /* NULL: not yet */
+	struct kms_memory memory;      /* of its clients; outlives a drain */
+	struct sd_listen sockets;      /* handed in by the service manager */
+	enum config_service_mode mode; /* that it was started in */
+	struct guid node_id;           /* of this process, for other relays: kin.h */
+	struct kms_service *service;   /* NULL: mode off */
+	struct upstreams *upstreams;   /* NULL: no relay */
 	struct upstream_memory *upstream_memory;
 	bool relay_unavailable; /* that is told */
 	bool draining;          /* stopping: clients get the answers they wait for */

@@ -180,7 +180,7 @@ static void tell_listening(const struct daemon *d, const struct kms_service *s)
 
 		addr_format(kms_service_addr(s, i), at);
 		log_info(&daemon_log, "service.listening", "mode=%s address=%s",
-			 d->cfg->service.mode == CONFIG_SERVICE_LAB ? "lab" : "relay", at);
+			 d->mode == CONFIG_SERVICE_LAB ? "lab" : "relay", at);
 	}
 }
 
@@ -190,7 +190,7 @@ static int open_service(struct daemon *d, const struct addr *listen, size_t n_li
 	const struct config *c = d->cfg;
 	struct relay_upstream upstreams[RELAY_UPSTREAMS_MAX];
 	struct kms_service_params p = {
-		.mode = c->service.mode == CONFIG_SERVICE_LAB ? KMS_MODE_LAB : KMS_MODE_RELAY,
+		.mode = d->mode == CONFIG_SERVICE_LAB ? KMS_MODE_LAB : KMS_MODE_RELAY,
 		.listen = listen,
 		.n_listen = n_listen,
 		.sockets = d->sockets.n > 0 ? d->sockets.sockets : NULL,
@@ -267,6 +267,7 @@ int daemon_start_service(struct daemon *d, struct err_info *info)
 	int err;
 
 	tell_sockets(d);
+	d->mode = s->mode;
 	if (s->mode == CONFIG_SERVICE_OFF)
 		return 0;
 	guid_random(&d->env.rng, &d->node_id);

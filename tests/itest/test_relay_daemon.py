@@ -168,11 +168,15 @@ def test_reload_opens_the_request_log_anew(start, rpc_host, tmp_path):
 
 def test_reload_with_what_needs_a_restart(start, rpc_host):
     host = rpc_host("win1")
-    r = start([host])
+    r = start([host], hosts="[{ name: local }]")
     r.config.write_text(r.config.read_text().replace("mode: relay", "mode: lab"))
     assert r.d.command("reload").code == 0
     r.d.wait_log(r"reload\.restart_needed setting=service\.mode")
     assert ask_once(r.where).by == "win1"
+    assert r.d.command("drain", "--wait").code == 0
+    r.d.wait_log(r"service\.drained")
+    assert r.d.command("resume").code == 0  # as what it was started
+    wait_until("it serves again", lambda: ask_once(r.where).by == "win1")
 
 
 # ---- names ----
