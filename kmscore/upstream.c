@@ -168,6 +168,8 @@ void upstream_count(struct upstream *u, const struct relay_judgement *j,
 		return;
 	}
 	u->failed++;
+	if (j->err == ERR_CANCELED && u->last_error[0] != '\0')
+		return; /* taken from it because of errors: those are what is to be seen */
 	relay_error_text(o, j->err, u->last_error, sizeof(u->last_error));
 	u->last_error_ms = clock_wall_ms(u->relay->net->clock);
 }

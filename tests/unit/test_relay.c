@@ -148,6 +148,30 @@ static void t_lab_hosts_do_not_make_it_up(void **state)
 	end();
 }
 
+/* What is taken from a failing host does not hide why it failed. */
+static void t_last_error_is_the_reason(void **state)
+{
+	struct relay_upstream_status s;
+	struct want x[4];
+
+	(void)state;
+	setup(2);
+	begin();
+	for (size_t i = 0; i < 4; i++)
+		request(&x[i], "192.0.2.1:4711");
+	for (size_t i = 0; i < 3; i++)
+		faults(0, RPC_S_TOO_BUSY);
+	bound(0, 0); /* the probe: it still binds */
+	assert_int_equal(state_of(0), RELAY_FAULTS);
+	assert_int_equal(w.pool[0]->n_calls, 0);
+	relay_upstream_status(w.r, 0, &s);
+	assert_int_equal(s.failed, 4);
+	assert_non_null(strstr(s.last_error, "0x1C010014"));
+	for (size_t i = 0; i < 4; i++)
+		answers(1, 0);
+	end();
+}
+
 /* A host that went down is left by the calls that wait there, when there is another one. */
 static void t_calls_leave_a_host(void **state)
 {
@@ -595,6 +619,7 @@ int main(void)
 		cmocka_unit_test(t_probes_of_two_addresses),
 		cmocka_unit_test(t_told_once),
 		cmocka_unit_test(t_lab_hosts_do_not_make_it_up),
+		cmocka_unit_test(t_last_error_is_the_reason),
 		cmocka_unit_test(t_calls_leave_a_host),
 		cmocka_unit_test(t_no_place_to_go),
 		cmocka_unit_test(t_faulting_host),
