@@ -8,9 +8,10 @@
  * old: those beyond `min` are closed after `idle_ms`. A host that closes an idle one costs nothing
  * and is told to nobody.
  *
- * An association that was idle for over KMS_POOL_STALE_MS and ends before the first octet of an
- * answer was dead before it was used: the call is repeated, once, on a fresh association to the
- * same host, and nobody is told.
+ * An association that was idle for over KMS_POOL_STALE_MS, or has answered before, and ends before
+ * the first octet of an answer may have been dead before it was used (some hosts close after each
+ * answer, and what is sent meanwhile is met by a reset): the call is repeated, once, on a fresh
+ * association to the same host, and nobody is told. What that one does is the host's doing.
  *
  * Several addresses of one host are tried in turn: another one after a connection that could not be
  * made or bound. Calls that wait fail together when no association is left and every address has

@@ -174,9 +174,20 @@ bool pool_link_is_wanted(const struct pool_link *l)
 	return !l->retiring && p->n_open + p->n_connecting <= p->p.rules.max;
 }
 
+/** The first call that waits and may go over @p l: a repeated one wants a fresh association. */
+static struct kms_pool_call *next_call(const struct pool_link *l)
+{
+	struct kms_pool_call *c = l->pool->queue.head;
+
+	while (c != NULL && c->repeated && l->answered)
+		c = c->next;
+	return c;
+}
+
 void pool_link_release(struct pool_link *l)
 {
 	struct kms_pool *p = l->pool;
+	struct kms_pool_call *c;
 
 	if (l->state != PL_OPEN || !kms_link_is_open(&l->link))
 		return;
@@ -191,8 +202,8 @@ void pool_link_release(struct pool_link *l)
 		set_busy(l, false);
 		l->used_ms = clock_mono_ms(p->p.net->clock);
 	}
-	while (p->queue.head != NULL && has_room(l))
-		pool_call_put(p->queue.head, l);
+	while ((c = next_call(l)) != NULL && has_room(l))
+		pool_call_put(c, l);
 	if (has_room(l))
 		free_push(l);
 	if (!l->busy)
@@ -260,6 +271,14 @@ static void note_failed(struct kms_pool *p, const struct addr *a)
 			p->failed[i] = true;
 }
 
+/** Calls that want a fresh association, where there is none to be had; they are first in the queue.
+ */
+static void fail_repeated(struct kms_pool *p, int err)
+{
+	while (p->queue.head != NULL && p->queue.head->repeated)
+		pool_call_end(p->queue.head, err, KMS_POOL_WAITING);
+}
+
 /** The connection was not made, or the bind not accepted. */
 static void on_failed(struct pool_link *l, int err)
 {
@@ -272,6 +291,8 @@ static void on_failed(struct pool_link *l, int err)
 		p->grow_after = p->warm_after = loop_now(p) + POOL_PAUSE_MS;
 		if (p->n_open == 0 && p->n_connecting == 0)
 			pool_queue_fail(p, err);
+		else if (p->n_connecting == 0)
+			fail_repeated(p, err);
 	}
 	p->p.bound(p->p.ctx, &b);
 }
@@ -280,7 +301,7 @@ static void on_failed(struct pool_link *l, int err)
 static void on_lost(struct pool_link *l, int err, bool idle)
 {
 	struct kms_pool *p = l->pool;
-	bool stale = l->was_idle && l->link.silent, begun;
+	bool stale = l->link.silent && (l->was_idle || l->answered), begun;
 	struct kms_pool_call *c;
 
 	p->warm_after = loop_now(p) + POOL_PAUSE_MS;
@@ -348,6 +369,7 @@ static void on_answer(struct kms_link *k, const struct rpc_client_answer *a)
 	struct pool_link *l = k->owner;
 	struct kms_pool *p = l->pool;
 
+	l->answered = true;
 	pool_link_release(l); /* first, so that those who wait come before those who are new */
 	if (a->tag != NULL)
 		pool_call_answer(a->tag, a);

@@ -24,6 +24,7 @@ struct pool_link {
 	enum pool_link_state state;
 	bool busy;     /* open, with a call at least; dropped ones count */
 	bool retiring; /* gets no new calls */
+	bool answered; /* a call, at some time */
 	bool was_idle; /* for over KMS_POOL_STALE_MS, when the calls on it began */
 	bool is_free;
 	uint64_t used_ms;              /* net's clock: when it became idle */

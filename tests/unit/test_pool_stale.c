@@ -14,17 +14,18 @@
 
 static struct pool_fixture f;
 
-/* Idle for over a second and dead before the first octet: repeated, and nobody is told. */
+/* Dead before the first octet of an answer that is not its first: repeated. */
 static void t_stale_is_repeated(void **state)
 {
 	struct kms_pool_rules r = pool_rules();
 
 	(void)state;
-	for (int reset = 0; reset < 2; reset++) {
+	for (int i = 0; i < 4; i++) {
 		pool_setup(&f, &r);
 		pool_assert_answered(pool_one(&f, 0));
-		pool_age(&f);
-		f.a.on_call = reset ? FAKE_CALL_RESET : FAKE_CALL_CLOSE;
+		if (i < 2)
+			pool_age(&f);
+		f.a.on_call = i % 2 == 1 ? FAKE_CALL_RESET : FAKE_CALL_CLOSE;
 		f.a.call_once = 2; /* the third is answered */
 		pool_assert_answered(pool_one(&f, 1));
 		assert_int_equal(f.a.n_conns, 2);
@@ -72,29 +73,33 @@ static void t_stale_comes_first(void **state)
 	pool_teardown(&f);
 }
 
-/* Not idle for long, or an octet came: the host's failure. */
+/* Never answered before and not idle for long, or an octet came: the host's failure. */
 static void t_not_stale(void **state)
 {
 	static const struct {
+		bool before; /* it has answered */
 		bool age;
 		enum fake_host_call what;
+		int err;
 		enum kms_pool_stage stage;
 	} rows[] = {
-		{ false, FAKE_CALL_CLOSE, KMS_POOL_SENT },
-		{ true, FAKE_CALL_HALF, KMS_POOL_PARTIAL },
-		{ true, FAKE_CALL_FIRST, KMS_POOL_PARTIAL },
+		{ false, false, FAKE_CALL_RESET, -ECONNRESET, KMS_POOL_SENT },
+		{ false, false, FAKE_CALL_CLOSE, ERR_CLOSED, KMS_POOL_SENT },
+		{ true, true, FAKE_CALL_HALF, ERR_CLOSED, KMS_POOL_PARTIAL },
+		{ true, true, FAKE_CALL_FIRST, ERR_CLOSED, KMS_POOL_PARTIAL },
 	};
 	struct kms_pool_rules r = pool_rules();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		pool_setup(&f, &r);
-		pool_assert_answered(pool_one(&f, 0));
+		if (rows[i].before)
+			pool_assert_answered(pool_one(&f, 0));
 		if (rows[i].age)
 			pool_age(&f);
 		f.a.on_call = rows[i].what;
 		pool_one(&f, 1);
-		assert_int_equal(f.call[1].err, ERR_CLOSED);
+		assert_int_equal(f.call[1].err, rows[i].err);
 		assert_int_equal(f.call[1].stage, rows[i].stage);
 		assert_int_equal(pool_status(&f).stale, 0);
 		assert_int_equal(f.a.n_conns, 1);
@@ -122,6 +127,64 @@ static void t_stale_is_repeated_on_a_fresh_one(void **state)
 	f.a.call_once = 3;
 	pool_assert_answered(pool_one(&f, 2));
 	assert_int_equal(f.a.n_conns, 3);
+	pool_teardown(&f);
+}
+
+/* Nor does it go over one that has just answered another call, which may be dead as well. */
+static void t_stale_waits_for_a_fresh_one(void **state)
+{
+	struct kms_pool_rules r = pool_rules();
+
+	(void)state;
+	pool_setup(&f, &r);
+	f.a.on_call = FAKE_CALL_HOLD;
+	pool_start(&f, 0);
+	pool_start(&f, 1);
+	pool_wait(&f, &f.a.n_held, 2);
+	fake_host_answer(&f.a, 0);
+	fake_host_answer(&f.a, 0);
+	pool_run(&f, 2);
+	pool_start(&f, 2);
+	pool_wait(&f, &f.a.n_held, 1);
+	f.a.on_bind = FAKE_BIND_MUTE; /* the fresh one takes its time */
+	f.a.on_call = FAKE_CALL_RESET;
+	pool_start(&f, 3);
+	pool_wait(&f, &f.a.n_conns, 3);
+	fake_host_answer(&f.a, 0);
+	pool_run(&f, 3);
+	pool_assert_answered(&f.call[2]);
+	assert_int_equal(pool_status(&f).queued, 1);
+	assert_int_equal(f.a.n_calls, 4);
+	pool_cancel(&f, 3);
+	pool_run(&f, 4);
+	pool_teardown(&f);
+}
+
+/* Nor does it wait where the host takes no new ones, though others are open. */
+static void t_stale_and_none_to_be_had(void **state)
+{
+	struct kms_pool_rules r = pool_rules();
+
+	(void)state;
+	pool_setup(&f, &r);
+	f.a.on_call = FAKE_CALL_HOLD;
+	pool_start(&f, 0);
+	pool_start(&f, 1);
+	pool_wait(&f, &f.a.n_held, 2);
+	fake_host_answer(&f.a, 0);
+	fake_host_answer(&f.a, 0);
+	pool_run(&f, 2);
+	pool_start(&f, 2);
+	pool_wait(&f, &f.a.n_held, 1);
+	f.a.on_bind = FAKE_BIND_NAK;
+	f.a.on_call = FAKE_CALL_CLOSE;
+	pool_one(&f, 3);
+	assert_int_equal(f.call[3].err, ERR_RPC_NAK);
+	assert_int_equal(f.call[3].stage, KMS_POOL_WAITING);
+	assert_false(f.call[2].done);
+	fake_host_answer(&f.a, 0);
+	pool_run(&f, 4);
+	pool_assert_answered(&f.call[2]);
 	pool_teardown(&f);
 }
 
@@ -285,6 +348,8 @@ int main(void)
 		cmocka_unit_test(t_stale_comes_first),
 		cmocka_unit_test(t_not_stale),
 		cmocka_unit_test(t_stale_is_repeated_on_a_fresh_one),
+		cmocka_unit_test(t_stale_waits_for_a_fresh_one),
+		cmocka_unit_test(t_stale_and_none_to_be_had),
 		cmocka_unit_test(t_stale_and_gone),
 		cmocka_unit_test(t_cancel_keeps_the_association),
 		cmocka_unit_test(t_canceled_and_never_answered),
