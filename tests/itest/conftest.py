@@ -21,6 +21,7 @@ from kblib.loopback import Loopback  # noqa: E402
 from kblib.nsd import Nsd  # noqa: E402
 from kblib.pdns import Pdns  # noqa: E402
 from kblib.program import Daemon, run_program  # noqa: E402
+from kblib.relay import start_relay  # noqa: E402
 from kblib.rpc_host import RpcHost  # noqa: E402
 from kblib.site import Site  # noqa: E402
 from kblib.tap import Tap  # noqa: E402
@@ -155,6 +156,12 @@ def rpc_host(loopback, started):
         return host
 
     return start
+
+
+@pytest.fixture
+def relay(daemon, loopback, tmp_path):
+    """relay([host, upstream(other, priority=1)], ...) starts a daemon in mode relay before them; see kblib.relay."""
+    return functools.partial(start_relay, daemon, loopback, tmp_path)
 
 
 @pytest.fixture

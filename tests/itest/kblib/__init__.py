@@ -14,5 +14,6 @@
     rpc_pdu.py    DCE/RPC PDUs and the stubs of the KMS operation, both octet orders
     rpc_host.py   a KMS host by script, with every misbehaviour
     kms_caller.py KMS clients, one or many at once
+    relay.py      a daemon in mode relay before such hosts
     program.py    kmsbeacon, as a command and as a daemon
 """

@@ -57,7 +57,7 @@ class Behaviour:
     fragment: int = None  # octets of the stub in each fragment of an answer
     dribble: bool = False  # one octet in each segment
     close_after: bool = False  # right after the answer
-    malform: str = None  # call-id, alloc-hint, no-hresult, cut, context, kind
+    malform: str = None  # call-id, alloc-hint, no-hresult, cut, context, kind, oversize, endless
     stale_reset_s: float = None  # a request on an association that was idle for so long gets a reset
 
     FIELDS = ()
@@ -84,7 +84,7 @@ class _Association(asyncio.Protocol):
         self.host, self.does = host, host.does
         self.framer = rpc_pdu.Framer()
         self.bound = self.ended = False
-        self.items, self.partial, self.waiting = [], {}, {}
+        self.partial, self.waiting = {}, {}
         self.max_frag = 5840
         self.n_calls = 0
         self.last_s = host.loop.time()
@@ -142,7 +142,7 @@ class _Association(asyncio.Protocol):
 
     def take_bind(self, p):
         b = rpc_pdu.Bind(p)
-        self.items += b.items
+        self.host.items.append(b.items)
         self.max_frag = b.max_recv
         self.host.note("binds")
         if self.does.bind == "mute":
@@ -238,6 +238,11 @@ class _Association(asyncio.Protocol):
         pdus = rpc_pdu.response(call_id, stub, ctx_id, size, does.be, hint)
         if does.malform == "kind":
             pdus = [pdus[0][:2] + b"\x0c" + pdus[0][3:]]
+        elif does.malform == "oversize":  # a fragment longer than anybody takes
+            pdus = [pdus[0][:8] + b"\xff\xff" + pdus[0][10:]]
+        elif does.malform == "endless":  # fragments of an answer that never ends
+            first = rpc_pdu.response(call_id, bytes(8000), ctx_id, 4000, does.be)[0]
+            pdus = [first] + [first[:3] + b"\0" + first[4:]] * 50
         return pdus
 
     def send(self, pdus, bad=True):
@@ -273,7 +278,8 @@ class RpcHost:
         self.counts = collections.Counter()
         self.calls, self.errors = [], []
         self.associations = {}  # open ones, by number
-        self.binds_items = []
+        self.peers = []  # (address, port) of each connection
+        self.items = []  # (context id, interface, transfer syntaxes) of each bind
         self._held, self._batch, self._batch_timer = [], [], None
         self._good = Behaviour()
         self._news = threading.Condition()
@@ -380,13 +386,6 @@ class RpcHost:
         if self.loop.is_closed():
             return
         self.down()
-
-        async def rest():
-            tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
-            for t in tasks:
-                t.cancel()
-
-        self._run(rest())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
         self.loop.close()
@@ -412,6 +411,7 @@ class RpcHost:
     def note_open(self, association):
         with self._news:
             self.counts["opened"] += 1
+            self.peers.append(association.peer)
             self.associations[self.counts["opened"]] = association
             self._news.notify_all()
             return self.counts["opened"]
