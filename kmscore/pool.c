@@ -374,9 +374,7 @@ void kms_pool_set_addrs(struct kms_pool *p, const struct addr *addrs, size_t n)
 		next = l->next;
 		if (l->state == PL_CLOSING || has_addr(p->addrs, n, &l->addr, &unused))
 			continue;
-		l->retiring = true;
-		if (!l->busy)
-			pool_link_close(l);
+		pool_link_retire(l);
 	}
 	if (n == 0)
 		pool_queue_fail(p, ERR_DNS_NODATA);

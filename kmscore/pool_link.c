@@ -157,14 +157,19 @@ void pool_link_close(struct pool_link *l)
 	kms_link_finish(&l->link, ERR_CANCELED);
 }
 
+void pool_link_retire(struct pool_link *l)
+{
+	l->retiring = true;
+	free_remove(l);
+	if (n_live(l) == 0)
+		pool_link_close(l);
+}
+
 static void set_deadline(struct pool_link *l, uint64_t at)
 {
 	if (deadlines_set(&l->pool->link_deadlines, &l->deadline, at) == 0)
 		return;
-	l->retiring = true; /* no memory to remember its end: it ends when it is free */
-	free_remove(l);
-	if (n_live(l) == 0)
-		pool_link_close(l);
+	pool_link_retire(l); /* no memory to remember its end */
 }
 
 bool pool_link_is_wanted(const struct pool_link *l)
@@ -192,10 +197,7 @@ void pool_link_release(struct pool_link *l)
 	if (l->state != PL_OPEN || !kms_link_is_open(&l->link))
 		return;
 	if (!pool_link_is_wanted(l)) {
-		l->retiring = true;
-		free_remove(l);
-		if (n_live(l) == 0)
-			pool_link_close(l);
+		pool_link_retire(l);
 		return;
 	}
 	if (l->link.rpc.n_open == 0) {
@@ -217,10 +219,8 @@ static void judge_dropped(struct pool_link *l)
 		pool_link_close(l);
 		return;
 	}
-	if (l->link.rpc.n_dropped >= POOL_DROPPED_MAX) {
-		l->retiring = true;
-		free_remove(l);
-	}
+	if (l->link.rpc.n_dropped >= POOL_DROPPED_MAX)
+		pool_link_retire(l);
 	set_deadline(l, loop_now(l->pool) + l->pool->p.rules.timeout_ms);
 }
 

@@ -97,6 +97,8 @@ void pool_link_release(struct pool_link *l);
 void pool_link_drop(struct pool_link *l, struct kms_pool_call *c, uint64_t at);
 /** Without calls that are wanted; whoever has them has ended them. */
 void pool_link_close(struct pool_link *l);
+/** No new calls: it is closed at once, or when nobody waits for an answer from it any more. */
+void pool_link_retire(struct pool_link *l);
 void pool_link_due(struct pool_link *l);
 /** Connect where calls wait or warmth wants it. */
 void pool_grow(struct kms_pool *p);

@@ -42,8 +42,11 @@ static void conn_end(struct fake_host_conn *c, bool reset)
 static void say(struct fake_host_conn *c, const uint8_t *data, size_t len)
 {
 	uv_buf_t b = uv_buf_init((char *)(uintptr_t)data, (unsigned)len);
+	int n = uv_try_write((uv_stream_t *)&c->tcp, &b, 1);
 
-	assert_int_equal(uv_try_write((uv_stream_t *)&c->tcp, &b, 1), (int)len);
+	/* The pool may have gone, and we have not read of it yet. */
+	if (n != UV_EPIPE && n != UV_ECONNRESET)
+		assert_int_equal(n, (int)len);
 }
 
 static void say_and_done(struct fake_host_conn *c, struct buf *out)
