@@ -87,6 +87,16 @@ def test_status_tells_of_what_failed(start, rpc_host):
     assert "win1: faults (" in text and "win1: last failed request" in text
 
 
+def test_status_tells_of_a_relay_behind_the_relay(start, rpc_host):
+    host = rpc_host("win1")
+    inner = start([host], name="inner")
+    outer = start([upstream(inner, priority=1), upstream(host, priority=2)], name="outer")
+    assert ask_once(outer.where).by == "win1"
+    assert [(u["name"], u["relay"], u["requests"]) for u in outer.status()["upstreams"]] == [
+        ("inner", True, 1), ("win1", False, 0)]
+    assert "inner: is another kmsbeacon relay" in outer.d.command("status").out
+
+
 # ---- events ----
 
 
@@ -346,6 +356,20 @@ def refuses(where):
         return False
     except Refused:
         return True
+
+
+def test_drain_counts_hosts_of_one_kind(start, rpc_host):
+    """A lab host is no help to the clients of a licensed one; and one that is down can be drained."""
+    one, two, lab = rpc_host("win1"), rpc_host("win2"), rpc_host("lab")
+    r = start([one, two, upstream(lab, lab=True)])
+    assert r.d.command("drain", "win1").code == 0
+    assert r.d.command("drain", "win2").code == 1
+    assert r.d.command("drain", "lab").code == 1
+    two.down()
+    r.wait_states(win2="refused")
+    assert r.d.command("drain", "win2").code == 0  # nothing is lost that is there
+    assert r.d.command("resume", "win1").code == 0
+    assert ask_once(r.where).by == "win1"
 
 
 def test_drain_of_what_is_host_and_upstream(start, rpc_host):
