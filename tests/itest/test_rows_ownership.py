@@ -308,9 +308,10 @@ def test_P06_domain_that_is_no_longer_configured(site, daemon):
     alone = site.kb("publish", "--json", "-c", site.config(domains=both[1:]))
     assert alone.json["orphans"] == [{"domain": CORP, "view": ""}] and said in alone.err, alone
     d = daemon(site.config(domains=both[1:]))
+    d.wait_log(f"publisher.orphan domain={CORP}")
+    d.wait_log("daemon.ready")
     asked = d.command("publish", "--json")
     assert asked.json["orphans"] == alone.json["orphans"] and said in asked.err, asked
-    d.wait_log(f"publisher.orphan domain={CORP}")
     rows = d.command("status", "--json").json["records"]
     assert {r["domain"]: r["state"] for r in rows}[CORP] == "orphan"
     gone = d.command("withdraw", "--orphans", "--json")
