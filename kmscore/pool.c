@@ -389,6 +389,19 @@ void kms_pool_keep_warm(struct kms_pool *p, bool warm)
 	pool_arm(p);
 }
 
+void kms_pool_make_room(struct kms_pool *p)
+{
+	struct pool_link *l = p->free_tail;
+
+	if (p->n_open <= (p->warm ? p->p.rules.min : 0))
+		return;
+	while (l != NULL && l->busy)
+		l = l->free_prev;
+	if (l != NULL)
+		pool_link_close(l);
+	pool_arm(p);
+}
+
 void kms_pool_free(struct kms_pool *p, void (*done)(void *ctx), void *ctx)
 {
 	struct pool_link *l, *next;

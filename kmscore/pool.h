@@ -77,6 +77,9 @@ void kms_pool_set_rules(struct kms_pool *p, const struct kms_pool_rules *rules);
 void kms_pool_set_addrs(struct kms_pool *p, const struct addr *addrs, size_t n);
 /** Whether `min` associations are to be kept open; false at first, and for a host that is down. */
 void kms_pool_keep_warm(struct kms_pool *p, bool warm);
+/** The host has turned a connection away, maybe because it has as many as it takes: of more than
+ * are kept open, the association that was idle for longest is closed. */
+void kms_pool_make_room(struct kms_pool *p);
 /** Calls that have not ended end with ERR_CANCELED first. @p done runs once, from the loop. */
 void kms_pool_free(struct kms_pool *p, void (*done)(void *ctx), void *ctx);
 

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,12 +78,21 @@ static void after_news(struct upstream *u, enum relay_state before)
 	relay_wake(u->relay, upstream_probe_at(u));
 }
 
+/** The connection was accepted and closed, as by a host that has too many. */
+static bool is_turned_away(const struct kms_client_result *k)
+{
+	return k->stage > KMS_CLIENT_CONNECT &&
+	       (k->err == ERR_CLOSED || k->err == -ECONNRESET || k->err == -EPIPE);
+}
+
 static void on_connect(struct upstream *u, const struct kms_client_result *k, enum kms_kin kin)
 {
 	enum relay_state before = u->health.state;
 
 	if (u->gone)
 		return;
+	if (is_turned_away(k))
+		kms_pool_make_room(u->pool);
 	upstream_health_connect(&u->health, &u->relay->health, k, kin, is_alone(u),
 				relay_now(u->relay));
 	after_news(u, before);

@@ -184,6 +184,11 @@ static void on_not_bound(struct upstream_health *h, const struct upstream_rules 
 	if (enough < h->n_addrs)
 		enough = h->n_addrs;
 	h->good_connects = 0;
+	/* A host that has as many connections as it takes turns away all that are made at once. */
+	if (enough > 1 && state == RELAY_REFUSED && passing && h->bad_connects > 0 &&
+	    now_ms - h->turned_away_ms < gap_ms(rules))
+		return;
+	h->turned_away_ms = now_ms;
 	h->bad_connects++;
 	h->hangs = true;
 	if (!is_down(h) && h->bad_connects < enough) {

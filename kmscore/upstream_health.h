@@ -10,7 +10,9 @@
  * Down at once: refused, bind_nak, no KMS interface, no RPC, the relay itself (where a host has
  * several addresses: each of them in a row). After `fall` in a row: no connection or no bind in
  * time, or closed instead of a bind; but where requests fail as well, one such result is enough.
- * After the first bad result a probe is due at once, so that this takes little time.
+ * After the first bad result a probe is due at once, so that this takes little time. Connections
+ * that are closed instead of a bind shortly after one another count as one: that is what a host, or
+ * a firewall, does that takes so many connections of one address and no more.
  *
  * A fault may be the request's own: it counts where another host answered the same request
  * (proven), or where it comes from another client than the one counted last, so that a single
@@ -84,11 +86,12 @@ struct upstream_health {
 	uint32_t n_addrs;
 	uint32_t bad_connects; /* in a row, as the next two */
 	uint32_t bad_requests;
-	uint32_t good_connects; /* while it is down */
-	struct addr blamed;     /* the client of the fault counted last */
-	uint64_t probed_ms;     /* when the last probe started */
-	uint64_t probe_ms;      /* when the next is due */
-	uint64_t trial_ms;      /* when a request may be tried again */
+	uint32_t good_connects;  /* while it is down */
+	struct addr blamed;      /* the client of the fault counted last */
+	uint64_t turned_away_ms; /* of bad_connects: the last */
+	uint64_t probed_ms;      /* when the last probe started */
+	uint64_t probe_ms;       /* when the next is due */
+	uint64_t trial_ms;       /* when a request may be tried again */
 };
 
 #define UPSTREAM_PROBE_NEVER UINT64_MAX

@@ -125,6 +125,24 @@ def test_events_of_hosts_and_of_the_relay(start, rpc_host):
     r.d = None
 
 
+# ---- a host that takes so many connections and no more ----
+
+
+def test_full_host_stays_up(start, rpc_host):
+    """It serves all over those that it takes; and idle ones of ours do not keep the probe out for good."""
+    host = rpc_host("win1", delay_s=0.02)
+    back = start([host], name="back", extra="limits: { per_address: 8 }\n")
+    back.name = "back"
+    front = start([back], name="front", relay="request_timeout: 5s", health="interval: 1s, timeout: 1s, rise: 2, fall: 3",
+                  extra="limits: { per_address: 500 }\n")
+    outcomes = ask_many(front.where, 600, concurrent=100)
+    assert by(outcomes) == {"win1"} and len(outcomes) == 600
+    back.d.wait_log(r"client\.refused")
+    front.wait_upstream("back", "a probe has found room", lambda u: u["open"] < 8)
+    assert front.states() == {"back": "up"} and "from=up" not in front.d.log
+    assert ask_once(front.where).by == "win1"
+
+
 # ---- reload ----
 
 

@@ -32,6 +32,7 @@ struct kms_pool {
 	struct addr addrs[KMS_POOL_ADDRS_MAX];
 	size_t n_addrs;
 	bool warm;
+	unsigned rooms_made;
 	struct kms_pool_call *call[CALLS]; /* at the host, in order */
 	size_t n_calls;
 	size_t n_started;
@@ -115,6 +116,11 @@ void kms_pool_set_addrs(struct kms_pool *p, const struct addr *addrs, size_t n)
 void kms_pool_keep_warm(struct kms_pool *p, bool warm)
 {
 	p->warm = warm;
+}
+
+void kms_pool_make_room(struct kms_pool *p)
+{
+	p->rooms_made++;
 }
 
 void kms_pool_free(struct kms_pool *p, void (*done)(void *ctx), void *ctx)

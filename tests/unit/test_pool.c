@@ -202,6 +202,38 @@ static void t_shrinks_to_min(void **state)
 	pool_teardown(&f);
 }
 
+/* What the host may have no room for is closed: the oldest idle one, and none of those kept open.
+ */
+static void t_makes_room(void **state)
+{
+	struct kms_pool_rules r = pool_rules();
+
+	(void)state;
+	r.min = 1;
+	pool_setup(&f, &r);
+	kms_pool_keep_warm(f.pool, true);
+	f.a.on_call = FAKE_CALL_HOLD;
+	for (size_t i = 0; i < 3; i++)
+		pool_start(&f, i);
+	pool_wait(&f, &f.a.n_held, 3);
+	kms_pool_make_room(f.pool); /* all are at work */
+	assert_int_equal(pool_status(&f).open, 3);
+	f.a.on_call = FAKE_CALL_ANSWER;
+	fake_host_answer(&f.a, 0);
+	pool_run(&f, 1);
+	kms_pool_make_room(f.pool);
+	assert_int_equal(pool_status(&f).open, 2);
+	assert_int_equal(pool_status(&f).busy, 2);
+	while (f.a.n_held > 0)
+		fake_host_answer(&f.a, 0);
+	pool_run(&f, 3);
+	kms_pool_make_room(f.pool);
+	kms_pool_make_room(f.pool);
+	pool_until_open(&f, 1);
+	pool_assert_answered(pool_one(&f, 3));
+	pool_teardown(&f);
+}
+
 static void t_used_last_is_used_first(void **state)
 {
 	struct kms_pool_rules r = pool_rules();
@@ -560,6 +592,7 @@ int main(void)
 		cmocka_unit_test(t_queue_has_a_deadline),
 		cmocka_unit_test(t_late_answer_closes),
 		cmocka_unit_test(t_shrinks_to_min),
+		cmocka_unit_test(t_makes_room),
 		cmocka_unit_test(t_used_last_is_used_first),
 		cmocka_unit_test(t_warmth),
 		cmocka_unit_test(t_no_hammering_for_warmth),

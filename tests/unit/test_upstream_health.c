@@ -178,7 +178,7 @@ static void t_stories(void **state)
 
 		upstream_health_init(&h, 1, now);
 		for (const char *c = stories[i].story; *c != '\0'; c++)
-			tell(&h, *c, ++now);
+			tell(&h, *c, now += 1000);
 		if (h.state != stories[i].state ||
 		    upstream_health_class(&h, now) != stories[i].class ||
 		    strstr(h.detail, stories[i].detail) == NULL)
@@ -186,6 +186,24 @@ static void t_stories(void **state)
 				 relay_state_name(h.state), (int)upstream_health_class(&h, now),
 				 h.detail);
 	}
+}
+
+/* All that are made at once are turned away by a host that has as many as it takes. */
+static void t_turned_away_together(void **state)
+{
+	struct upstream_health h = { 0 };
+
+	(void)state;
+	upstream_health_init(&h, 1, T0);
+	tell(&h, 'b', T0);
+	for (unsigned i = 0; i < 100; i++)
+		tell(&h, 'c', T0 + 1);
+	assert_int_equal(h.state, RELAY_UP);
+	assert_int_equal(upstream_health_probe_at(&h, &rules), T0 + 1);
+	tell(&h, 'c', T0 + 1001);
+	assert_int_equal(h.state, RELAY_UP);
+	tell(&h, 'c', T0 + 2001);
+	assert_int_equal(h.state, RELAY_REFUSED);
 }
 
 static void t_several_addresses(void **state)
@@ -318,6 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_stories),
+		cmocka_unit_test(t_turned_away_together),
 		cmocka_unit_test(t_several_addresses),
 		cmocka_unit_test(t_addresses_come_and_go),
 		cmocka_unit_test(t_when_to_probe),
