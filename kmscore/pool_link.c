@@ -179,12 +179,20 @@ bool pool_link_is_wanted(const struct pool_link *l)
 	return !l->retiring && p->n_open + p->n_connecting <= p->p.rules.max;
 }
 
-/** The first call that waits and may go over @p l: a repeated one wants a fresh association. */
+static bool may_have_more(const struct kms_pool *p)
+{
+	return p->n_open + p->n_connecting < p->p.rules.max;
+}
+
+/** The first call that waits and may go over @p l: a repeated one wants a fresh association, as
+ * long as there is one to be had. */
 static struct kms_pool_call *next_call(const struct pool_link *l)
 {
-	struct kms_pool_call *c = l->pool->queue.head;
+	const struct kms_pool *p = l->pool;
+	bool fresh_ones = p->n_connecting > 0 || may_have_more(p);
+	struct kms_pool_call *c = p->queue.head;
 
-	while (c != NULL && c->repeated && l->answered)
+	while (c != NULL && c->repeated && l->answered && fresh_ones)
 		c = c->next;
 	return c;
 }
@@ -428,11 +436,6 @@ static bool calls_want_one(const struct kms_pool *p)
 static bool warmth_wants_one(const struct kms_pool *p)
 {
 	return p->warm && p->n_open + p->n_connecting < p->p.rules.min;
-}
-
-static bool may_have_more(const struct kms_pool *p)
-{
-	return p->n_open + p->n_connecting < p->p.rules.max;
 }
 
 static const struct addr *next_addr(const struct kms_pool *p)

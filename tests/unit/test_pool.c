@@ -33,6 +33,8 @@ static void t_one_association_for_calls_in_turn(void **state)
 	assert_int_equal(f.a.n_conns, 1);
 	assert_int_equal(f.n_bound, 1);
 	assert_int_equal(f.last.kin, KMS_KIN_NONE);
+	assert_int_equal(f.last.r.stage, KMS_CLIENT_DONE);
+	assert_true(f.last.r.rtt_ms > 0);
 	assert_true(addr_equal(&f.last_addr, &f.a.addr));
 	assert_true(f.a.offered_mpx);
 	assert_int_equal(f.a.n_items, 2);
@@ -170,6 +172,26 @@ static void t_late_answer_closes(void **state)
 	f.a.on_call = FAKE_CALL_ANSWER;
 	pool_assert_answered(pool_one(&f, 1));
 	assert_int_equal(f.a.n_conns, 2);
+	pool_teardown(&f);
+}
+
+/* The same with a part of an answer, which is told apart. */
+static void t_answer_that_stops(void **state)
+{
+	static const uint8_t part[] = { 5, 0, RPC_RESPONSE, 3, 0x10 };
+	struct kms_pool_rules r = pool_rules();
+
+	(void)state;
+	r.timeout_ms = 200;
+	pool_setup(&f, &r);
+	f.a.on_call = FAKE_CALL_HOLD;
+	pool_start(&f, 0);
+	pool_wait(&f, &f.a.n_held, 1);
+	fake_host_say(&f.a, part, sizeof(part));
+	pool_run(&f, 1);
+	assert_int_equal(f.call[0].err, ERR_TIMEOUT);
+	assert_int_equal(f.call[0].stage, KMS_POOL_PARTIAL);
+	assert_int_equal(pool_status(&f).open, 0);
 	pool_teardown(&f);
 }
 
@@ -591,6 +613,7 @@ int main(void)
 		cmocka_unit_test(t_connect_time_ends_when_bound),
 		cmocka_unit_test(t_queue_has_a_deadline),
 		cmocka_unit_test(t_late_answer_closes),
+		cmocka_unit_test(t_answer_that_stops),
 		cmocka_unit_test(t_shrinks_to_min),
 		cmocka_unit_test(t_makes_room),
 		cmocka_unit_test(t_used_last_is_used_first),

@@ -193,6 +193,24 @@ static void t_stale(void **state)
 	pool_teardown(&f);
 }
 
+/* Also where the host takes them only one by one now, and no more associations may be. */
+static void t_stale_and_no_multiplexing_any_more(void **state)
+{
+	(void)state;
+	setup(1);
+	pool_age(&f);
+	f.a.on_call = FAKE_CALL_CLOSE;
+	f.a.call_once = 2;
+	f.a.multiplex = false;
+	for (size_t i = 0; i < 5; i++)
+		pool_start(&f, i);
+	pool_run(&f, 6);
+	for (size_t i = 0; i < 5; i++)
+		pool_assert_answered(&f.call[i]);
+	assert_int_equal(f.a.n_conns, 2);
+	pool_teardown(&f);
+}
+
 /* Whose answer was begun is told apart. */
 static void t_stages(void **state)
 {
@@ -287,6 +305,7 @@ int main(void)
 		cmocka_unit_test(t_canceled_and_never_answered),
 		cmocka_unit_test(t_many_missing_answers),
 		cmocka_unit_test(t_stale),
+		cmocka_unit_test(t_stale_and_no_multiplexing_any_more),
 		cmocka_unit_test(t_stages),
 		cmocka_unit_test(t_fault_ends_its_call_only),
 		cmocka_unit_test(t_kin),
