@@ -71,6 +71,8 @@ struct relay_upstream {
 struct relay_record {
 	const struct addr *client; /* with port */
 	const char *upstream;      /* whose answer it was; NULL: none answered */
+	const char *wrong_clock;   /* a host that refused the client for its clock (0xC004F06C) whom
+				      `upstream` then served: so that clock is wrong; else NULL */
 	struct kms_version version;
 	unsigned attempts; /* requests sent or tried to send, on how many hosts soever */
 	int err;          /* 0: a response; RPC_FAULT: a fault was passed on; else no host answered,

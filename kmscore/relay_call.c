@@ -79,6 +79,9 @@ static void end_call(struct relay_call *c, const struct relay_answer *a, const s
 
 	if (c->state == RC_JUDGING)
 		unlink_call(r, c);
+	if (held != NULL && held->hresult == HR_INVALID_TIMESTAMP && who != held->from &&
+	    a->err == 0 && hresult == HR_OK)
+		rec.wrong_clock = held->from->name;
 	rec.ms = ms_since(c->started_ns);
 	if (r->p.record != NULL)
 		r->p.record(r->p.ctx, &rec);

@@ -160,6 +160,23 @@ static void tell_skew(struct kms_service *s, const struct relay_record *r)
 		    "clients are named, it is the host's");
 }
 
+/** Another host took the client, so it is the host's clock, and nobody else would notice. */
+static void tell_wrong_clock(struct kms_service *s, const struct relay_record *r)
+{
+	char who[ADDR_TEXT_MAX], from[RELAY_NAME_MAX], name[RELAY_NAME_MAX];
+	uint64_t now_ms = clock_mono_ms(s->net->clock);
+
+	if (s->relay.wrong_clock_ms != 0 && now_ms - s->relay.wrong_clock_ms < LOG_LIMIT_MS)
+		return;
+	s->relay.wrong_clock_ms = now_ms;
+	addr_format_host(r->client, who);
+	log_warning(&s->log, "relay.wrong_clock",
+		    "upstream=%s client=%s served_by=%s hresult=0xC004F06C text=%s",
+		    field(r->wrong_clock, from), who, field(r->upstream, name),
+		    "the clock of this KMS host is more than 4 hours off: it refuses clients that "
+		    "another host serves; set it by NTP (w32tm /resync)");
+}
+
 void relay_records_init(struct kms_service *s)
 {
 	s->lines = &s->relay.lines;
@@ -180,6 +197,8 @@ void relay_records_add(struct kms_service *s, const struct relay_record *r)
 	log_record(s, r);
 	if (r->err == 0 && r->hresult == HR_INVALID_TIMESTAMP)
 		tell_skew(s, r);
+	if (r->wrong_clock != NULL)
+		tell_wrong_clock(s, r);
 	if (s->relay.log == NULL && s->on_event == NULL)
 		return;
 	relay_record_format(r, fields);

@@ -47,7 +47,8 @@ struct relay_side {
 	unsigned ending; /* parts whose end is waited for */
 	void (*ended)(struct kms_service *s);
 	struct line_budget lines;
-	struct log_limit skew; /* clients whose clock was called wrong */
+	struct log_limit skew;   /* clients whose clock was called wrong */
+	uint64_t wrong_clock_ms; /* when a host's clock was last, monotonic; 0: never */
 	void (*changed)(void *ctx);
 	void (*upstream_changed)(void *ctx, const char *name, enum relay_state from,
 				 enum relay_state to, const char *detail);

@@ -82,6 +82,7 @@ static struct world {
 	unsigned n_records;
 	struct relay_record record;
 	char record_upstream[16];
+	bool named_wrong_clock; /* a's */
 	bool freed;
 } w;
 
@@ -240,6 +241,8 @@ static inline void on_record(void *ctx, const struct relay_record *r)
 	assert_false(w.inside);
 	w.n_records++;
 	w.record = *r;
+	w.named_wrong_clock = r->wrong_clock != NULL && strcmp(r->wrong_clock, "a") == 0;
+	w.record.wrong_clock = NULL; /* borrowed */
 	memset(w.record_upstream, 0, sizeof(w.record_upstream));
 	if (r->upstream != NULL)
 		strncpy(w.record_upstream, r->upstream, sizeof(w.record_upstream) - 1);

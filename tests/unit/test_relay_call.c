@@ -205,6 +205,7 @@ static void t_held_answer(void **state)
 		assert_int_equal(x.ended, 0);
 		answers(1, 0);
 		assert_answer(&x, 'b', 0);
+		assert_int_equal(w.named_wrong_clock, held[i] == HR_INVALID_TIMESTAMP);
 		assert_int_equal(w.pool[2]->n_started, 0);
 		end();
 	}

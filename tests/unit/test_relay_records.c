@@ -197,6 +197,19 @@ static void t_R11_clocks_apart_are_named(void **state)
 	f.t.clock.mono_ms += 60000;
 	record(&r);
 	assert_non_null(strstr(f.line, "held_back=1"));
+	/* another host has served the client: then it is known whose clock it is */
+	r.upstream = "winkms2";
+	r.wrong_clock = "winkms1";
+	r.hresult = 0;
+	record(&r);
+	assert_int_equal(f.lines, 9); /* 7, and two */
+	assert_non_null(strstr(f.line, "warning kms relay.wrong_clock upstream=winkms1 "
+				       "client=192.0.2.1 served_by=winkms2 hresult=0xC004F06C"));
+	record(&r);
+	assert_int_equal(f.lines, 10); /* within the minute */
+	f.t.clock.mono_ms += 60000;
+	record(&r);
+	assert_int_equal(f.lines, 12);
 	teardown(&f);
 }
 
