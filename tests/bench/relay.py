@@ -102,9 +102,9 @@ listen kms
 """
 
 NGINX = """load_module {modules}/ngx_stream_module.so;
-user root;
 worker_processes 1;
 daemon off;
+master_process off;
 error_log stderr crit;
 pid {folder}/nginx.pid;
 events {{ worker_connections {conns}; multi_accept on; }}
@@ -131,7 +131,7 @@ limits: {{ connections: {conns}, per_address: 1000, idle: 1h }}
 
 
 class Relay(Process):
-    """Common to the three: .where is its address and port, .worker the process that works."""
+    """Common to the three: .where is its address and port."""
 
     def __init__(self, folder, config, hosts, argv, each):
         name = self.title
@@ -147,7 +147,6 @@ class Relay(Process):
         path = write(folder, name + ".conf", text)
         env = dict(os.environ, LC_ALL="C.UTF-8")
         super().__init__(name, [*argv, path], env=env, preexec=pinned(RELAY_CORES))
-        self.worker = self.pid
 
 
 class HAProxy(Relay):
@@ -168,13 +167,6 @@ class Nginx(Relay):
             return "\n".join(f"    server {h.address}:{h.port} max_fails=1 fail_timeout=10s;" for h in hosts)
 
         super().__init__(folder, NGINX, hosts, ["/usr/sbin/nginx", "-e", "stderr", "-c"], each)
-
-    def ready(self):
-        def worker():
-            with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as f:
-                return f.read().split()
-
-        self.worker = int(wait_until("nginx has its worker", worker)[0])
 
 
 class Kmsbeacon(Relay):
@@ -230,9 +222,9 @@ def result(process):
 
 
 def load(relay, folder, n):
-    before = cpu_s(relay.worker)
+    before = cpu_s(relay.pid)
     m = result(generator(relay, folder, n, SECONDS))
-    used = cpu_s(relay.worker) - before
+    used = cpu_s(relay.pid) - before
     if m["failed"]:
         raise SystemExit(f"{relay.name}: exchanges failed without a reason to: {m}")
     m["per_cpu_s"] = m["done"] / used
@@ -285,13 +277,13 @@ def kill(folder, which, number):
 
 def hold(relay, folder, n):
     """Octets of the relay's memory that each of n bound clients takes; None: they are not all held."""
-    before = rss_kb(relay.worker)
+    before = rss_kb(relay.pid)
     with subprocess.Popen(
         [LOAD, "hold", *relay.where, str(n), os.path.join(folder, "pdus")], stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True, preexec_fn=pinned(OTHER_CORES),
     ) as p:
         held = p.stdout.readline().strip() == "held"
-        each = (rss_kb(relay.worker) - before) * 1024 / n
+        each = (rss_kb(relay.pid) - before) * 1024 / n
         p.stdin.close()
     return each if held else None
 
