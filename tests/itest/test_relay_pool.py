@@ -2,6 +2,8 @@
 
 import collections
 import contextlib
+import os
+import random
 import time
 
 import pytest
@@ -12,6 +14,7 @@ from kblib.relay import upstream
 from kblib.rpc_pdu import answer_stub, opaque_body
 
 MISMATCH, NOT_ACTIVATED, F039 = 0xC004F042, 0xC004F041, 0xC004F039
+CHAOS_STEPS = int(os.environ.get("KMSBEACON_CHAOS_STEPS", "25"))
 LONG = "request_timeout: 5s"
 LOADED = "request_timeout: 1s"  # where this machine itself may be slow
 
@@ -303,3 +306,37 @@ def test_every_tenth_request_goes_wrong(relay, rpc_host):
     c, d = rpc_host("c", drop="close", one_in=11, size=700), rpc_host("d", size=700)
     r = relay([a, b, c, upstream(d, priority=1)], relay="request_timeout: 1s; retry: 3")
     check_all(ask_many(r.where, 400, source=lambda i: f"127.47.{i % 50}.9"), "a", "b", "c", "d", size=700)
+
+
+QUICKLY_BAD = [
+    {}, {"fault": 5}, {"fault": 0x1C010014}, {"drop": "close"}, {"drop": "reset"}, {"half": "close"}, {"half": "reset"},
+    {"malform": "cut"}, {"malform": "kind"}, {"malform": "call-id"}, {"close_after": True}, {"fragment": 9}, {"dribble": True},
+    {"hresult": MISMATCH}, {"bind": "nak"}, {"bind": "close"}, {"bind": "no-interface"}, {"accept": "reset"}, {"accept": "text"},
+    {"be": True}, {"stale_reset_s": 0.0}, {"max_recv": 200},
+]
+SLOWLY_BAD = [{"delay_s": 30}, {"bind": "mute"}, {"accept": "mute"}, {"half": "hang"}]
+
+
+def test_any_misbehaviour_at_any_time(relay, rpc_host, started, tmp_path):
+    """Three hosts that change between all their misbehaviours under 30 clients, one good host behind: no client notices."""
+    seed = int.from_bytes(os.urandom(4), "big")
+    print("seed", seed)
+    dice = random.Random(seed)
+    bad = [rpc_host(f"bad{i}", size=300, mpx=i == 2) for i in range(3)]
+    good = rpc_host("good", size=300)
+    r = relay([*bad, upstream(good, priority=1)], pool="min: 1, max: 32",
+              health="interval: 200ms, timeout: 2s, rise: 1, fall: 3, min_stay: 0s",
+              relay=f"request_timeout: 700ms; retry: 3; log_file: {tmp_path}/requests.log")
+    load = Load(r.where, 30, source=lambda i: f"127.49.{i}.9")
+    started.append(load)
+    for _ in range(CHAOS_STEPS):
+        slow = dice.randrange(6)
+        for i, h in enumerate(bad):
+            how = dict(dice.choice(SLOWLY_BAD if i == slow else QUICKLY_BAD), one_in=dice.choice((1, 1, 3, 10)))
+            h.reset().set(**{"be": False, "fragment": None, "max_recv": 5840, **how})
+            if dice.randrange(4) == 0:
+                h.end_idle(dice.choice(("close", "reset")))
+        load.wait_for(40)
+    outcomes = load.stop()
+    print([x for x in (tmp_path / "requests.log").read_text().splitlines() if "hresult=" not in x][:10])
+    check_all(outcomes, "bad0", "bad1", "bad2", "good", size=300)

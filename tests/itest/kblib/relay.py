@@ -9,7 +9,7 @@ from .process import wait_until
 
 _numbers = itertools.count(1)
 QUICK = "request_timeout: 300ms"
-HEALTH = "interval: 200ms, timeout: 200ms, rise: 1, fall: 2, min_stay: 0s"
+HEALTH = "interval: 200ms, timeout: 500ms, rise: 1, fall: 2, min_stay: 0s"
 
 
 def upstream(host, priority=0, lab=False, name=None):

@@ -85,6 +85,7 @@ class _Association(asyncio.Protocol):
         self.framer = rpc_pdu.Framer()
         self.bound = self.ended = False
         self.partial, self.waiting = {}, {}
+        self.dripping = bytearray()  # what is still to be sent octet by octet
         self.max_frag = 5840
         self.n_calls = 0
         self.last_s = host.loop.time()
@@ -251,22 +252,29 @@ class _Association(asyncio.Protocol):
         if not data or self.ended:
             return
         if does.half:
-            self.transport.write(data[: len(data) // 2])
+            self.transport.write(bytes(self.dripping) + data[: len(data) // 2])
             self.host.note("halves")
             self.end(does.half)
             return
         self.host.note("answers")
-        if does.dribble:
-            self.drip(data, 0)
+        if does.dribble or self.dripping:
+            self.drip(data)
             return
         self.transport.write(data)
         if does.close_after:
             self.end("close")
 
-    def drip(self, data, at):
-        if not self.ended and at < len(data):
-            self.transport.write(data[at : at + 1])
-            self.host.loop.call_soon(self.drip, data, at + 1)
+    def drip(self, data=b""):
+        """Also what comes meanwhile: answers of several calls must not mix."""
+        if data:
+            begun = bool(self.dripping)
+            self.dripping += data
+            if begun:
+                return
+        if not self.ended and self.dripping:
+            self.transport.write(bytes(self.dripping[:1]))
+            del self.dripping[:1]
+            self.host.loop.call_soon(self.drip)
 
 
 class RpcHost:
