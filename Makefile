@@ -1,7 +1,8 @@
 # make            build $(BUILD)/kmsbeacon             make check    everything that must hold (installs what is missing)
 # make demo       see it work on this machine          make lint     format, include direction, banned functions
 # make unit       unit tests, ASan and UBSan           make itest    integration tests against real servers
-# make tidy       clang-tidy                           make format   rewrite the sources with clang-format
+# make faults     calls that fail, each in its turn    make tidy     clang-tidy
+# make format     rewrite the sources with clang-format
 # make valgrind   unit tests under valgrind, some minutes
 # make bench      figures beside other programs, as a table; no part of make check
 # make install    program, manual pages, systemd units, bash completion below PREFIX (/usr/local); DESTDIR for packagers

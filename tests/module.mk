@@ -61,3 +61,35 @@ SOAK_MINUTES  ?= 10
 soak: all
 	@tools/deps build test
 	@SOAK_MINUTES=$(SOAK_MINUTES) KMSBEACON=$(BUILD)/kmsbeacon tests/soak/soak.py
+
+# Faults on purpose (tests/faults/fault.h): the library once more, with the calls that can fail renamed to those of fault_calls.c;
+# and what plays a peer in a section of its own, by which its calls are told from ours.
+FAULT_SRCS    := $(sort $(wildcard tests/faults/test_*.c))
+FAULT_BINS    := $(FAULT_SRCS:tests/faults/%.c=$(BUILD)/faults/%)
+FAULT_LIB     := $(BUILD)/tests/faults/fault.o $(BUILD)/tests/faults/fault_calls.o
+FAULT_FAKES   := $(filter-out %_fixture.c tests/lib/test_net.c tests/lib/pub_site.c,$(TESTLIB_SRCS))
+FAULT_OTHERS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(FAULT_FAKES),$(TESTLIB_SRCS)))
+
+$(BUILD)/faults/calls: $(BUILD)/tests/faults/fault_calls.o
+	@mkdir -p $(@D)
+	$(Q)nm --defined-only $< | awk '/ T fault_call_/ { print substr($$3, 12), $$3 }' >$@
+
+$(BUILD)/faults/libkmsbeacon.a: $(BUILD)/libkmsbeacon.a $(BUILD)/faults/calls
+	$(call say,COPY,$@)
+	$(Q)objcopy --redefine-syms=$(BUILD)/faults/calls $< $@
+
+$(BUILD)/faults/lib/%.o: $(BUILD)/tests/lib/%.o
+	@mkdir -p $(@D)
+	$(Q)objcopy --rename-section .text=fake_text $< $@
+
+$(BUILD)/faults/test_%: $(BUILD)/tests/faults/test_%.o $(FAULT_LIB) $(FAULT_OTHERS) \
+		$(FAULT_FAKES:tests/lib/%.c=$(BUILD)/faults/lib/%.o) $(BUILD)/faults/libkmsbeacon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+.PHONY: faults fault-bins
+fault-bins: $(FAULT_BINS)
+
+faults:
+	@$(MAKE) --no-print-directory VARIANT=asan fault-bins
+	@tools/run-tests faults

@@ -1,0 +1,49 @@
+/**
+ * Faults on purpose: each call of ours that can fail fails once, in turn.
+ *
+ * The programs of this folder are linked with a copy of libkmsbeacon.a in which such calls go to
+ * fault_calls.c instead (tests/module.mk): a function `fault_call_NAME` there takes the calls of
+ * NAME. Calls made on behalf of a played peer (tests/lib, but for its fixtures) never fail, nor do
+ * those of the test itself.
+ *
+ * A scenario runs one operation to its end. It is run once for each kind of fault to count the
+ * calls, then once for each of them, which fails; and at last without a fault again.
+ */
+#ifndef KMSBEACON_TESTS_FAULTS_FAULT_H
+#define KMSBEACON_TESTS_FAULTS_FAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum fault_kind {
+	FAULT_ALLOC,  /* no memory: ours, and what a library makes for us */
+	FAULT_UV,     /* a libuv call that starts something */
+	FAULT_SQLITE, /* SQLITE_FULL, SQLITE_NOMEM */
+	FAULT_SYSTEM, /* no descriptor, no thread, no room for a socket */
+	FAULT_DISK,   /* ENOSPC */
+	FAULT_KINDS,
+};
+
+struct fault_scenario {
+	const char *name;
+	/** One operation, with its set-up and its end. Between fault_begin() and fault_end() calls
+	 * count and fail. @return 0 where the operation said that all is well, which is checked
+	 * here, or the error that it told. */
+	int (*run)(void);
+};
+
+#define FAULT_SCENARIOS_MAX 32
+
+void fault_begin(void);
+void fault_end(void);
+
+/** For fault_calls.c: whether this call has to fail. */
+bool fault_hit(enum fault_kind kind);
+
+/** Where files of tests that write much go: in memory, where there is such a folder. */
+const char *fault_folder(void);
+
+/** All of them, as tests of a cmocka group. @return for main(). */
+int fault_run(const char *group, const struct fault_scenario *list, size_t n);
+
+#endif
