@@ -76,7 +76,10 @@ static int resolve_lab(struct config *c)
 	if (c->lab.key_file != NULL)
 		return 0;
 	c->lab.key_file_is_default = true;
-	return asprintf(&c->lab.key_file, "%s/lab.key", c->node.state_dir) < 0 ? ERR_NOMEM : 0;
+	if (asprintf(&c->lab.key_file, "%s/lab.key", c->node.state_dir) >= 0)
+		return 0;
+	c->lab.key_file = NULL; /* undefined until then, and config_free() frees it */
+	return ERR_NOMEM;
 }
 
 static int resolve_discovery(struct config_discovery *d)
