@@ -465,8 +465,13 @@ static int open_or_replace(struct store_db *db, const char *path,
 
 static int run_job(struct store_db *db, struct store_job *job)
 {
-	int err = exec_script(db->h, "BEGIN");
+	int err = 0;
 
+	/* That of a job before this one, which could not be rolled back then. */
+	if (sqlite3_get_autocommit(db->h) == 0)
+		err = exec_script(db->h, "ROLLBACK");
+	if (err == 0)
+		err = exec_script(db->h, "BEGIN");
 	if (err != 0)
 		return err;
 	db->in_job = true;
