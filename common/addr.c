@@ -153,6 +153,14 @@ bool addr_is_any(const struct addr *a)
 	return a->u.sa.sa_family == AF_INET && a->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
+bool addr_is_group(const struct addr *a)
+{
+	if (a->u.sa.sa_family == AF_INET6)
+		return IN6_IS_ADDR_MULTICAST(&a->u.in6.sin6_addr);
+	return a->u.sa.sa_family == AF_INET && (IN_MULTICAST(ntohl(a->u.in.sin_addr.s_addr)) ||
+						a->u.in.sin_addr.s_addr == htonl(INADDR_BROADCAST));
+}
+
 struct short_net {
 	size_t len; /* of the address */
 	uint8_t start[2];

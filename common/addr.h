@@ -40,6 +40,8 @@ bool addr_same_host(const struct addr *a, const struct addr *b);
 bool addr_same_peer(const struct addr *a, const struct addr *b);
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_any(const struct addr *a);
+/** Multicast, or the broadcast address of IPv4. */
+bool addr_is_group(const struct addr *a);
 /** RFC 1918, ULA or link-local. */
 bool addr_is_private(const struct addr *a);
 /** 169.254.0.0/16 or fe80::/10. */

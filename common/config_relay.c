@@ -46,6 +46,17 @@ static void check_own(const struct config *c, const struct config_upstream *u, s
 			     u->address);
 }
 
+/* 0.0.0.0 would lead to whatever listens here; the others lead nowhere. */
+static bool check_address(const struct config_upstream *u, struct cfg *cfg)
+{
+	struct addr to;
+
+	if (addr_parse(u->address, u->port, &to) != 0 || !(addr_is_any(&to) || addr_is_group(&to)))
+		return true;
+	cfg_complain(cfg, false, &u->address, "%s is no address of a host", u->address);
+	return false;
+}
+
 static void check_twin(const struct config_relay *r, size_t i, struct cfg *cfg)
 {
 	const struct config_upstream *u = &r->upstreams[i];
@@ -102,8 +113,8 @@ static void check_lab(const struct config *c, struct cfg *cfg)
 	else
 		cfg_complain(cfg, true, &first->lab,
 			     "'%s' is a lab host, and `local` is published in %s, which is no lab "
-			     "domain: while lab hosts alone are up, `local` counts as up and "
-			     "Windows clients get no answer",
+			     "domain: while lab hosts alone are up, Windows clients that still "
+			     "come are taken, and get a fault for an answer",
 			     first->name != NULL ? first->name : "?", d->domain);
 }
 
@@ -153,7 +164,8 @@ void config_check_relay(const struct config *c, struct cfg *cfg)
 			     "service.mode is relay, which needs at least one upstream, a licensed "
 			     "KMS host; or relay.srv, a name whose SRV records lead to them");
 	for (size_t i = 0; i < r->n_upstreams; i++) {
-		check_own(c, &r->upstreams[i], cfg);
+		if (check_address(&r->upstreams[i], cfg))
+			check_own(c, &r->upstreams[i], cfg);
 		check_twin(r, i, cfg);
 	}
 	if (!cfg_is_bad(cfg, "hosts") && !cfg_is_bad(cfg, "publish")) {

@@ -281,6 +281,15 @@ static const struct {
 	       "relay: { upstreams: [{ name: w, address: 127.0.0.1, port: 1700 }] }\n",
 	  "k.yaml:3:42: relay.upstreams[0].address: 127.0.0.1 port 1700 is service.listen of this "
 	  "very daemon: requests would go in a circle; name the licensed host itself" },
+	{ NODE "service: { mode: relay }\n"
+	       "relay: { upstreams: [{ name: w, address: 0.0.0.0 }] }\n",
+	  "k.yaml:3:42: relay.upstreams[0].address: 0.0.0.0 is no address of a host" },
+	{ NODE "service: { mode: relay }\n"
+	       "relay: { upstreams: [{ name: w, address: \"ff02::1\" }] }\n",
+	  "k.yaml:3:42: relay.upstreams[0].address: ff02::1 is no address of a host" },
+	{ NODE "service: { mode: relay }\n"
+	       "relay: { upstreams: [{ name: w, address: 255.255.255.255 }] }\n",
+	  "k.yaml:3:42: relay.upstreams[0].address: 255.255.255.255 is no address of a host" },
 	{ NODE "service: { mode: relay }\n" /* on all addresses */
 	       "relay: { upstreams: [{ name: w, address: localhost }] }\n",
 	  "k.yaml:3:42: relay.upstreams[0].address: localhost port 1688 is service.listen of this "
@@ -456,7 +465,7 @@ static void t_warnings(void **state)
 		       "publish: { domains: [a.example] }\n",
 		  "k.yaml:4:42: relay.upstreams[1].lab: 'w' is a lab host, and `local` is "
 		  "published in a.example, which is no lab domain: while lab hosts alone are up, "
-		  "`local` counts as up and Windows clients get no answer" },
+		  "Windows clients that still come are taken, and get a fault for an answer" },
 		{ "hosts: [{ name: a, target: kms.x.example, port: 1689 }]\n"
 		  "publish: { domains: [a.example] }\n",
 		  "k.yaml:1:49: hosts[0].port: port 1689 is published for 'a'; clients that are "
