@@ -7,6 +7,7 @@
 
 #include "common/config_priv.h"
 #include "common/file.h"
+#include "common/utf8.h"
 
 #define MSG_MAX 2048 /* bytes of a line, with the name of the file */
 
@@ -70,6 +71,7 @@ static void format_message(char buf[MSG_MAX], const char *origin, unsigned line,
 	if (line > 0 && col > 0)
 		n += (size_t)snprintf(buf + n, MSG_MAX - n, "%u:", col);
 	(void)snprintf(buf + n, MSG_MAX - n, " %s%s%s", key, key[0] != '\0' ? ": " : "", text);
+	utf8_mend(buf); /* keys and values are cut at a length */
 }
 
 struct sink {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/utf8.h"
 
 #define LOG_LINE_MAX  4096 /* bytes of a line; what does not fit is left out and marked */
 #define LOG_VALUE_MAX 2048 /* bytes of one value before escaping */
@@ -100,29 +101,6 @@ static void put_end(struct line *l, const char *s)
 		return;
 	memcpy(l->text + l->len, s, n);
 	l->len += n;
-}
-
-/* Bytes of a well-formed UTF-8 sequence at s (RFC 3629), 0 where there is none. Not C1 controls. */
-static size_t utf8_len(const unsigned char *s)
-{
-	size_t n;
-
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe0 && s[1] < 0xa0) ||
-	    (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
 }
 
 /* Valid in a JSON string and in our quoted text: both know these escapes. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/utf8.h"
 
 static const struct log_ctx log_ctl = { .module = "control" };
 
@@ -140,8 +142,12 @@ void control_answer(struct control_call *call, int exit_code, json_t *report)
 
 void control_fail(struct control_call *call, int exit_code, const char *code, const char *text)
 {
+	char mended[ERR_INFO_MAX];
+
+	(void)snprintf(mended, sizeof(mended), "%s", text);
+	utf8_mend(mended); /* a name in it may have been cut; JSON takes UTF-8 alone */
 	call_send(call, json_pack("{s:i, s:{s:s, s:s}}", "exit", exit_code, "error", "code", code,
-				  "text", text));
+				  "text", mended));
 }
 
 static void call_dispatch(struct control_call *call, size_t len)

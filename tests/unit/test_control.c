@@ -44,6 +44,8 @@ static void handler(void *ctx, struct control_call *call, const char *command, c
 	}
 	if (strcmp(command, "fail") == 0)
 		control_fail(call, 1, "NOT_FOUND", "no such thing");
+	else if (strcmp(command, "cut") == 0)
+		control_fail(call, 1, "NOT_FOUND", "no such thing as caf\xc3");
 	else
 		control_answer(call, 0,
 			       json_pack("{s:s, s:I}", "command", command, "n",
@@ -148,6 +150,19 @@ static void t_error_object(void **state)
 	release(&f);
 }
 
+/* A name that is quoted in the text may have been cut within a character. */
+static void t_error_text_that_was_cut(void **state)
+{
+	struct fixture f = { .command = "cut" };
+
+	(void)state;
+	run(&f);
+	assert_int_equal(f.err, 0);
+	assert_string_equal(json_string_value(json_object_get(f.result.error, "text")),
+			    "no such thing as caf?");
+	release(&f);
+}
+
 static void t_client_leaves_before_the_answer(void **state)
 {
 	struct fixture f = { .command = "status", .hold = true };
@@ -246,6 +261,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_request_and_report),
 		cmocka_unit_test(t_error_object),
+		cmocka_unit_test(t_error_text_that_was_cut),
 		cmocka_unit_test(t_client_leaves_before_the_answer),
 		cmocka_unit_test(t_nonsense_is_survived),
 		cmocka_unit_test(t_line_over_the_limit_is_cut_off),
