@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kmscore/lab_client.h"
+#include "kmscore/utf16.h"
 
 /** What is read, and the first thing that is wrong with it. */
 struct reader {
@@ -89,6 +90,19 @@ static void get_manual(struct reader *r, struct lab_client *c)
 		r->bad = "lookup_domain";
 }
 
+/** Only what a host sees as the same name: a client is found by it. */
+static void get_machine(struct reader *r, char ret[LAB_MACHINE_TEXT_MAX])
+{
+	uint8_t units[2 * LAB_MACHINE_UNITS];
+	char seen[LAB_MACHINE_TEXT_MAX];
+
+	get_text(r, "machine", ret, LAB_MACHINE_TEXT_MAX);
+	utf16_put(units, LAB_MACHINE_UNITS, ret);
+	utf16_get(units, LAB_MACHINE_UNITS, seen);
+	if (strcmp(seen, ret) != 0)
+		r->bad = "machine";
+}
+
 static void get_state(struct reader *r, struct lab_client *c)
 {
 	char product[32] = "";
@@ -99,7 +113,7 @@ static void get_state(struct reader *r, struct lab_client *c)
 		r->bad = "product";
 	get_guid(r, "cmid", &c->cmid);
 	get_guid(r, "previous_cmid", &c->previous_cmid);
-	get_text(r, "machine", c->machine, sizeof(c->machine));
+	get_machine(r, c->machine);
 	c->vm = get_bool(r, "vm");
 	c->licence = (enum kms_licence)get_int(r, "licence_status", 0, KMS_LICENCE_COUNT_ - 1);
 	c->since_ms = get_time(r, "since_ms");
