@@ -59,6 +59,14 @@ static bool is_newer(const json_t *root)
 	return json_is_integer(version) && json_integer_value(version) > CACHE_VERSION;
 }
 
+static bool has_product(const struct rsv_cache *c, const char *product)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->entry[i].product, product) == 0)
+			return true;
+	return false;
+}
+
 static bool cache_from_json(json_t *root, struct rsv_cache *c)
 {
 	json_t *host = NULL, *products = NULL;
@@ -78,7 +86,8 @@ static bool cache_from_json(json_t *root, struct rsv_cache *c)
 		const char *product = json_string_value(json_object_get(o, "product"));
 
 		if (c->n == RSV_CACHE_HOSTS || product == NULL || product[0] == '\0' ||
-		    strlen(product) >= RSV_PRODUCT_MAX || !host_from_json(o, &c->entry[c->n]))
+		    strlen(product) >= RSV_PRODUCT_MAX || has_product(c, product) ||
+		    !host_from_json(o, &c->entry[c->n]))
 			return false;
 		memcpy(c->entry[c->n++].product, product, strlen(product) + 1);
 	}
