@@ -70,7 +70,8 @@ static enum domain_next look_at_octets(const char *text, size_t len, struct doma
 			return bad(it, "is more than one word: one domain a line");
 		if (strchr(fine, c) == NULL) {
 			(void)snprintf(it->problem, sizeof(it->problem),
-				       "is no domain name: it has a '%c'", c >= 0x20 ? c : '?');
+				       "is no domain name: it has a '%c'",
+				       c >= 0x20 && c != 0x7f ? c : '?');
 			return DOMAIN_BAD;
 		}
 	}
