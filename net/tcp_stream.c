@@ -1,6 +1,9 @@
 #include "net/tcp_stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/err.h"
 #include "net/gather.h"
@@ -215,10 +218,29 @@ void tcp_stream_set_deadline(struct tcp_stream *s, uint32_t timeout_ms)
 		uv_timer_start(&s->timer, on_timeout, timeout_ms, 0);
 }
 
+#define KEEPALIVE_S 20 /* of silence; then the kernel asks the peer whether it is there */
+
+/** A peer that is gone without a word, or a firewall that has forgotten the connection, ends it
+ * before somebody relies on it. Where the kernel does not have it, it is as it was. */
+static void keep_alive(const struct tcp_stream *s)
+{
+	static const int on = 1, idle_s = KEEPALIVE_S, every_s = 5, tries = 4;
+	uv_os_fd_t fd;
+
+	if (uv_fileno((const uv_handle_t *)&s->tcp, &fd) != 0)
+		return;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &tries, sizeof(tries));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
 void tcp_stream_clear_deadline(struct tcp_stream *s)
 {
-	if (is_live(s))
-		uv_timer_stop(&s->timer);
+	if (!is_live(s))
+		return;
+	uv_timer_stop(&s->timer);
+	keep_alive(s);
 }
 
 bool tcp_stream_is_open(const struct tcp_stream *s)

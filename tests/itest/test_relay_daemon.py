@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import socket
+import struct
 import threading
 
 import pytest
@@ -141,6 +143,17 @@ def test_full_host_stays_up(start, rpc_host):
     front.wait_upstream("back", "a probe has found room", lambda u: u["open"] < 8)
     assert front.states() == {"back": "up"} and "from=up" not in front.d.log
     assert ask_once(front.where).by == "win1"
+
+
+def test_idle_associations_are_kept_alive(start, rpc_host):
+    """By the kernel: what a firewall between has forgotten without a word would cost a request its whole time."""
+    host = rpc_host("win1")
+    start([host], pool="min: 2, max: 4")
+    host.wait("two associations", lambda h: h.count("open") == 2)
+    ours = {"%08X:%04X" % (*struct.unpack("=I", socket.inet_aton(a.peer[0])), a.peer[1]) for a in list(host.associations.values())}
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        timers = {line.split()[1]: line.split()[5] for line in f.readlines()[1:]}
+    assert {timers[a][:2] for a in ours} == {"02"}, timers  # the keepalive timer of each
 
 
 # ---- reload ----
