@@ -16,16 +16,18 @@
 
 static const struct log_ctx log_ctl = { .module = "control" };
 
-#define READ_CHUNK 4096u
+#define READ_CHUNK      4096u
+#define ACCEPT_AGAIN_MS 100u
 
 struct control {
 	uv_pipe_t listener;
+	uv_timer_t again;      /* a connection waits for memory; libuv takes no other until then */
+	unsigned open_handles; /* of these */
 	control_handler_fn *handler;
 	void *ctx;
 	char *path;
 	struct control_call *clients;
 	size_t n_clients;
-	bool listening;
 	bool stopping;
 	void (*done)(void *ctx);
 	void *done_ctx;
@@ -53,7 +55,7 @@ struct control_call {
 
 static void control_maybe_done(struct control *c)
 {
-	if (!c->stopping || c->listening || c->n_clients > 0)
+	if (!c->stopping || c->open_handles > 0 || c->n_clients > 0)
 		return;
 	c->done(c->done_ctx);
 	free(c->path);
@@ -203,6 +205,15 @@ static void on_late(uv_timer_t *t)
 	call_close(t->data);
 }
 
+static void on_connection(uv_stream_t *s, int err);
+
+static void on_again(uv_timer_t *t)
+{
+	struct control *c = t->data;
+
+	on_connection((uv_stream_t *)&c->listener, 0);
+}
+
 static void on_connection(uv_stream_t *s, int err)
 {
 	struct control *c = s->data;
@@ -211,8 +222,10 @@ static void on_connection(uv_stream_t *s, int err)
 	if (err < 0 || c->stopping)
 		return;
 	call = calloc(1, sizeof(*call));
-	if (call == NULL)
+	if (call == NULL) {
+		(void)uv_timer_start(&c->again, on_again, ACCEPT_AGAIN_MS, 0);
 		return;
+	}
 	(void)uv_pipe_init(s->loop, &call->pipe, 0);
 	(void)uv_timer_init(s->loop, &call->timer);
 	call->pipe.data = call;
@@ -316,8 +329,16 @@ static void on_failed_closed(uv_handle_t *h)
 {
 	struct control *c = h->data;
 
+	if (--c->open_handles > 0)
+		return;
 	free(c->path);
 	free(c);
+}
+
+static void close_handles(struct control *c, uv_close_cb closed)
+{
+	uv_close((uv_handle_t *)&c->listener, closed);
+	uv_close((uv_handle_t *)&c->again, closed);
 }
 
 int control_new(uv_loop_t *loop, const struct control_params *p, struct control **ret,
@@ -332,12 +353,14 @@ int control_new(uv_loop_t *loop, const struct control_params *p, struct control 
 	c->path = mem_must(strdup(p->path));
 	c->handler = p->handler;
 	c->ctx = p->ctx;
-	c->listening = true;
 	(void)uv_pipe_init(loop, &c->listener, 0);
+	(void)uv_timer_init(loop, &c->again);
 	c->listener.data = c;
+	c->again.data = c;
+	c->open_handles = 2;
 	err = bind_and_listen(c, p, info);
 	if (err != 0) {
-		uv_close((uv_handle_t *)&c->listener, on_failed_closed);
+		close_handles(c, on_failed_closed);
 		return err;
 	}
 	log_debug(&log_ctl, "control.listening", "socket=%s", p->path);
@@ -345,11 +368,11 @@ int control_new(uv_loop_t *loop, const struct control_params *p, struct control 
 	return 0;
 }
 
-static void on_listener_closed(uv_handle_t *h)
+static void on_closed(uv_handle_t *h)
 {
 	struct control *c = h->data;
 
-	c->listening = false;
+	c->open_handles--;
 	control_maybe_done(c);
 }
 
@@ -362,5 +385,5 @@ void control_free(struct control *c, void (*done)(void *ctx), void *ctx)
 	for (struct control_call *call = c->clients; call != NULL; call = call->next)
 		if (call->state != CALL_WRITING) /* an answer on its way out still goes */
 			call_close(call);
-	uv_close((uv_handle_t *)&c->listener, on_listener_closed);
+	close_handles(c, on_closed);
 }
