@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include "common/err.h"
-#include "common/log.h"
 #include "tests/faults/fault.h"
 #include "tests/lib/pub_site.h"
 
@@ -78,14 +77,7 @@ static const struct fault_scenario scenarios[] = {
 	{ "withdraw", withdraw },
 };
 
-static void no_line(void *ctx, const char *line)
-{
-	(void)ctx;
-	(void)line;
-}
-
 int main(void)
 {
-	log_set_tap(no_line, NULL);
 	return fault_run("fault_publish", scenarios, sizeof(scenarios) / sizeof(scenarios[0]));
 }
