@@ -147,6 +147,68 @@ static int lab_service(void)
 	return err;
 }
 
+/* ---- service in mode relay, before a lab host ---- */
+
+static int relay_service(void)
+{
+	struct err_info info = { "" };
+	struct lab f = { .listen = test_addr("127.0.0.1:0") };
+	struct kms_service_params lab = { .mode = KMS_MODE_LAB,
+					  .listen = &f.listen,
+					  .n_listen = 1 };
+	struct kms_service_params p = {
+		.mode = KMS_MODE_RELAY,
+		.listen = &f.listen,
+		.n_listen = 1,
+		.relay = { .pool = { .min = 1,
+				     .max = 4,
+				     .idle_ms = 60000,
+				     .queue = 16,
+				     .timeout_ms = CALL_MS,
+				     .connect_ms = CALL_MS },
+			   .retry = 1,
+			   .interval_ms = 20,
+			   .probe_ms = CALL_MS,
+			   .rise = 1,
+			   .fall = 1 },
+	};
+	struct relay_upstream up = { .name = "one", .n_addrs = 1, .lab = true };
+	struct kms_service *host = NULL;
+	struct addr at;
+	int err;
+
+	test_net_init(&f.t);
+	lab_files_make(&f.files);
+	lab.lab_key_file = f.files.key_file;
+	assert_int_equal(kms_service_new(&f.t.net, &lab, &host, &info), 0);
+	at = *kms_service_addr(host, 0);
+	up.addrs = &at;
+	p.upstreams = &up;
+	p.n_upstreams = 1;
+	fault_begin();
+	err = kms_service_new(&f.t.net, &p, &f.s, &info);
+	if (err == 0) {
+		f.listen = *kms_service_addr(f.s, 0);
+		err = activate(&f, 1);
+	} else {
+		assert_string_not_equal(info.text, "");
+	}
+	fault_end();
+	if (f.s != NULL) {
+		/* until a probe has found the host again; the run's time ends it otherwise */
+		while (activate(&f, 2) != 0)
+			uv_run(&f.t.loop, UV_RUN_ONCE);
+		kms_service_free(f.s, on_freed, &f);
+		test_net_run_until(&f.t, &f.freed);
+	}
+	f.freed = false;
+	kms_service_free(host, on_freed, &f);
+	test_net_run_until(&f.t, &f.freed);
+	lab_files_remove(&f.files);
+	test_net_done(&f.t);
+	return err;
+}
+
 /* ---- control socket ---- */
 
 static void on_request(void *ctx, struct control_call *call, const char *command,
@@ -218,6 +280,7 @@ static const struct fault_scenario scenarios[] = {
 	{ "control_socket", control_socket },
 	{ "pool_calls", pool_calls },
 	{ "lab_service", lab_service },
+	{ "relay_service", relay_service },
 };
 
 int main(void)
