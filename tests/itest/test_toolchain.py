@@ -84,7 +84,7 @@ def test_integration_output_is_counted(name, tmp_path):
 
 # ---- check ----
 
-STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "fuzz inputs", "integration")
+STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "faults", "fuzz inputs", "integration")
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def tree(tmp_path):
         script(tmp_path / "tools" / tool, "#!/bin/sh\n")
     unit = "#!/bin/sh\n[ $1 = unit ] && echo '7 passed, 0 failed' || echo '3 passed, 0 failed'\n"
     script(tmp_path / "tools" / "run-tests", unit)
-    (tmp_path / "Makefile").write_text("all unit-bins fuzz-replay:\n\t@[ '$(CI)' = true ]\n")
+    (tmp_path / "Makefile").write_text("all unit-bins fault-bins fuzz-replay:\n\t@[ '$(CI)' = true ]\n")
     return tmp_path
 
 
@@ -106,21 +106,21 @@ def check(tree):
 
 def test_check_counts_stages_and_tests(tree):
     code, out = check(tree)
-    assert (code, out[-1]) == (0, "15 passed, 0 failed")
+    assert (code, out[-1]) == (0, "18 passed, 0 failed")
     assert tuple(line[:14].strip() for line in out[:-1]) == STAGES
 
 
 def test_check_says_what_was_skipped(tree):
     script(tree / "tools" / "run-tests", "#!/bin/sh\necho 'skipped: t: no moon'\necho '1 passed, 0 failed, 1 skipped'\n")
     code, out = check(tree)
-    assert (code, out[-1]) == (0, "7 passed, 0 failed, 2 skipped")
-    assert out.count("skipped: t: no moon") == 2
+    assert (code, out[-1]) == (0, "8 passed, 0 failed, 3 skipped")
+    assert out.count("skipped: t: no moon") == 3
 
 
 BROKEN = {
     "deps": ("tools/deps", "0 passed, 1 failed", 1),
-    "lint": ("tools/lint", "14 passed, 1 failed", 7),
-    "tests": ("tools/run-tests", "5 passed, 2 failed", 7),
+    "lint": ("tools/lint", "17 passed, 1 failed", 8),
+    "tests": ("tools/run-tests", "5 passed, 3 failed", 8),
     "build": ("Makefile", "2 passed, 2 failed", 4),
 }
 
@@ -129,7 +129,7 @@ BROKEN = {
 def test_check_fails_with_a_stage(tree, name):
     path, last, stages = BROKEN[name]
     if path == "Makefile":
-        (tree / path).write_text("all unit-bins:\n\t@echo the-reason; false\n")
+        (tree / path).write_text("all unit-bins fault-bins:\n\t@echo the-reason; false\n")
     else:
         script(tree / path, "#!/bin/sh\necho the-reason\nexit 1\n")
     code, out = check(tree)
@@ -140,7 +140,7 @@ def test_check_fails_with_a_stage(tree, name):
 
 def test_check_counts_a_runner_that_fails_after_its_count(tree):
     script(tree / "tools" / "run-tests", "#!/bin/sh\necho '1 passed, 0 failed'\nexit 1\n")
-    assert check(tree)[1][-1] == "7 passed, 2 failed"
+    assert check(tree)[1][-1] == "8 passed, 3 failed"
 
 
 # ---- deps ----
