@@ -1,0 +1,52 @@
+/**
+ * KMS hosts and clients of the played network. Their bodies are opaque here as they are for the
+ * relay: a host answers a request with an HRESULT and a body that is a label, and says which
+ * request it was; nothing of Microsoft's protection is made or read. Lab hosts and clients are the
+ * real ones (kmsbeacon's own `client` command as the program).
+ */
+#ifndef KMSBEACON_TESTS_SIM_SIM_KMS_H
+#define KMSBEACON_TESTS_SIM_SIM_KMS_H
+
+#include "tests/sim/sim.h"
+
+#define SIM_KMS_HOSTS_MAX   16
+#define SIM_KMS_CLIENTS_MAX 128
+
+/** How a host behaves; zero: well. */
+enum sim_kms_way {
+	SIM_KMS_ANSWERS, /* with `hresult` */
+	SIM_KMS_DOWN,    /* refuses connections */
+	SIM_KMS_SILENT,  /* accepts, and answers nothing at all */
+	SIM_KMS_DEAF,    /* binds, and answers no request */
+	SIM_KMS_NAKS,    /* refuses binds */
+	SIM_KMS_FAULTS,  /* answers requests with a fault */
+	SIM_KMS_CLOSES,  /* closes when a request comes */
+	SIM_KMS_HALF,    /* half an answer, then closes */
+};
+
+struct sim_kms_host;
+/** @p at "IP:PORT". */
+struct sim_kms_host *sim_kms_host(const char *name, const char *at);
+struct sim_kms_host *sim_kms_find(const char *name);
+void sim_kms_behave(struct sim_kms_host *h, enum sim_kms_way way);
+void sim_kms_set_hresult(struct sim_kms_host *h, uint32_t hresult);
+void sim_kms_set_answer_ms(struct sim_kms_host *h, uint32_t ms);
+/** Close (or reset) all connections, as a restart does. */
+void sim_kms_drop(struct sim_kms_host *h, bool reset);
+size_t sim_kms_connections(const struct sim_kms_host *h);
+
+/** A client that asks one address, the program's, when it is told to: connects, binds, sends one
+ * request with a label of its own, and closes. Exactly one end for each request. */
+struct sim_kms_client;
+struct sim_kms_client *sim_kms_client(const char *name, const char *ip);
+void sim_kms_ask(struct sim_kms_client *c, const struct addr *at);
+/** Hold the association open afterwards, and use it again; off by default. */
+void sim_kms_keep(struct sim_kms_client *c, bool keep);
+
+/** One line each for traces and patterns:
+ *	"kms1 connect", "kms1 bind", "kms1 request c1#3", "kms1 answer c1#3 0x00000000"
+ *	"c1 asked #3", "c1 got #3 0x00000000 from kms1", "c1 fault #3 0x1c010014", "c1 nak #3",
+ *	"c1 failed #3 refused|reset|closed|timeout|wrong-answer" */
+void sim_kms_watch(void (*seen)(void *ctx, const char *line), void *ctx);
+
+#endif
