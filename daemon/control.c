@@ -245,19 +245,22 @@ static void on_connection(uv_stream_t *s, int err)
 		call_close(call);
 }
 
-/* Whether a daemon answers at @p path; a left-over file of a crashed one does not. */
-static bool somebody_listens(const char *path)
+/* Whether a daemon listens at @p path. A left-over file of a crashed one is refused; anything else
+ * that keeps us from knowing (no descriptor, no right) is an error, for the file of a daemon that
+ * lives must not be replaced. Its queue may be full, which must not hold us up. */
+static int somebody_listens(const char *path, bool *ret)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool yes;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int err;
 
 	if (fd < 0)
-		return false;
+		return -errno;
 	memcpy(sun.sun_path, path, strlen(path) + 1); /* the caller checked the length */
-	yes = connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0;
+	err = connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0 ? 0 : -errno;
 	(void)close(fd);
-	return yes;
+	*ret = err == 0 || err == -EAGAIN;
+	return *ret || err == -ECONNREFUSED || err == -ENOENT ? 0 : err;
 }
 
 static int set_group(const struct control_params *p, struct err_info *info)
@@ -283,6 +286,8 @@ static int set_group(const struct control_params *p, struct err_info *info)
 static int check_path(const struct control_params *p, struct err_info *info)
 {
 	struct stat st;
+	bool listens;
+	int err;
 
 	if (strlen(p->path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		return err_set(info, ERR_CONFIG,
@@ -295,7 +300,12 @@ static int check_path(const struct control_params *p, struct err_info *info)
 			       "control.socket: %s exists and is no socket; remove it or choose "
 			       "another path",
 			       p->path);
-	if (somebody_listens(p->path))
+	err = somebody_listens(p->path, &listens);
+	if (err != 0)
+		return err_set(info, err,
+			       "control.socket: cannot tell whether a daemon listens at %s: %s",
+			       p->path, err_text(err));
+	if (listens)
 		return err_set(info, ERR_BUSY,
 			       "control.socket: another daemon answers at %s; stop it first",
 			       p->path);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -233,6 +234,75 @@ static void t_file_that_is_no_socket_is_kept(void **state)
 	(void)unlink(path);
 }
 
+/* A socket that listens at f->path, as that of a daemon that lives. */
+static int live_socket(struct fixture *f, int queue)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/kmsbeacon-control-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	(void)snprintf(f->path, sizeof(f->path), "%s/socket", f->dir);
+	memcpy(sun.sun_path, f->path, strlen(f->path) + 1);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(fd, queue), 0);
+	return fd;
+}
+
+/* @p want: the error. The socket file is still that of the daemon that lives. */
+static void expect_refused(struct fixture *f, int fd, int want)
+{
+	struct control_params p = { .path = f->path, .mode = 0600, .handler = handler, .ctx = f };
+	struct stat before, after;
+	int err;
+
+	assert_int_equal(stat(f->path, &before), 0);
+	err = control_new(&f->loop, &p, &f->control, &f->info);
+	assert_int_equal(err, want);
+	assert_non_null(strstr(f->info.text, f->path));
+	assert_int_equal(stat(f->path, &after), 0);
+	assert_int_equal(after.st_ino, before.st_ino);
+	(void)close(fd);
+	assert_int_equal(unlink(f->path), 0);
+	assert_int_equal(rmdir(f->dir), 0);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+}
+
+static void t_no_descriptor_to_look_is_no_proof(void **state)
+{
+	struct rlimit before, none;
+	struct fixture f = { 0 };
+	int fd;
+
+	(void)state;
+	assert_int_equal(uv_loop_init(&f.loop), 0);
+	fd = live_socket(&f, 8);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	expect_refused(&f, fd, UV_EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void t_full_queue_is_a_daemon(void **state)
+{
+	struct fixture f = { 0 };
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int waiting[8], fd, n = 0;
+
+	(void)state;
+	assert_int_equal(uv_loop_init(&f.loop), 0);
+	fd = live_socket(&f, 0);
+	memcpy(sun.sun_path, f.path, strlen(f.path) + 1);
+	do {
+		waiting[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	} while (connect(waiting[n], (const struct sockaddr *)&sun, sizeof(sun)) == 0 && ++n < 7);
+	assert_true(n < 7);
+	expect_refused(&f, fd, ERR_BUSY);
+	for (; n >= 0; n--)
+		(void)close(waiting[n]);
+}
+
 static void t_lock_is_taken_once(void **state)
 {
 	char dir[] = "/tmp/kmsbeacon-lock-XXXXXX";
@@ -267,6 +337,8 @@ int main(void)
 		cmocka_unit_test(t_line_over_the_limit_is_cut_off),
 		cmocka_unit_test(t_no_daemon_is_not_found),
 		cmocka_unit_test(t_file_that_is_no_socket_is_kept),
+		cmocka_unit_test(t_no_descriptor_to_look_is_no_proof),
+		cmocka_unit_test(t_full_queue_is_a_daemon),
 		cmocka_unit_test(t_lock_is_taken_once),
 	};
 
