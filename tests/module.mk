@@ -66,7 +66,7 @@ soak: all
 # and what plays a peer in a section of its own, by which its calls are told from ours.
 FAULT_SRCS    := $(sort $(wildcard tests/faults/test_*.c))
 FAULT_BINS    := $(FAULT_SRCS:tests/faults/%.c=$(BUILD)/faults/%)
-FAULT_LIB     := $(BUILD)/tests/faults/fault.o $(BUILD)/tests/faults/fault_calls.o
+FAULT_LIB     := $(BUILD)/tests/faults/fault.o $(BUILD)/tests/faults/fault_calls.o $(BUILD)/tests/faults/fault_child.o
 FAULT_FAKES   := $(filter-out %_fixture.c tests/lib/test_net.c tests/lib/pub_site.c,$(TESTLIB_SRCS))
 FAULT_OTHERS  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(FAULT_FAKES),$(TESTLIB_SRCS)))
 

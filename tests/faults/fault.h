@@ -21,6 +21,8 @@ enum fault_kind {
 	FAULT_SQLITE, /* SQLITE_FULL, SQLITE_NOMEM */
 	FAULT_SYSTEM, /* no descriptor, no thread, no room for a socket */
 	FAULT_DISK,   /* ENOSPC */
+	FAULT_EIO,    /* the same calls, and close() */
+	FAULT_SHORT,  /* half of a write is done */
 	FAULT_KINDS,
 };
 
@@ -30,15 +32,28 @@ struct fault_scenario {
 	 * count and fail. @return 0 where the operation said that all is well, which is checked
 	 * here, or the error that it told. */
 	int (*run)(void);
+	/** Once before all runs and once behind them; may be NULL. */
+	void (*begin)(void);
+	void (*end)(void);
+	/** Where a run takes long: so many faults of a kind, spread over its calls, the first by
+	 * $FAULTS_SEED (else by the time of day, and printed). 0, or FAULTS=all: each of them. */
+	unsigned at_most;
 };
 
 #define FAULT_SCENARIOS_MAX 32
 
 void fault_begin(void);
 void fault_end(void);
+/** As fault_begin(), for the calls of a process of fault_child.h in place of those of this one. */
+void fault_begin_child(void);
+/** In a new process: whether it is the one that is meant. */
+void fault_is_child(bool counts);
 
 /** For fault_calls.c: whether this call has to fail. */
 bool fault_hit(enum fault_kind kind);
+
+/** Let time pass so many times as fast for the program: clocks, timers, deadlines. */
+void fault_time(unsigned times);
 
 /** Where files of tests that write much go: in memory, where there is such a folder. */
 const char *fault_folder(void);

@@ -8,6 +8,7 @@
 #include <ldns/ldns.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 #include <yaml.h>
@@ -42,8 +44,29 @@
 #define SQL(name, params, args, err)     CALL(FAULT_SQLITE, int, name, params, args, return err)
 #define SYS(name, params, args, no)                                                                \
 	CALL(FAULT_SYSTEM, int, name, params, args, errno = no; return -1)
-#define DISK(type, name, params, args)                                                             \
-	CALL(FAULT_DISK, type, name, params, args, errno = ENOSPC; return -1)
+#define DISK(name, params, args)                                                                   \
+	int fault_call_##name params;                                                              \
+	int fault_call_##name params                                                               \
+	{                                                                                          \
+		return disk_fails() ? -1 : name args;                                              \
+	}
+
+static bool disk_fails(void)
+{
+	if (fault_hit(FAULT_DISK))
+		errno = ENOSPC;
+	else if (fault_hit(FAULT_EIO))
+		errno = EIO;
+	else
+		return false;
+	return true;
+}
+
+/* How much of a write of this size is done. */
+static size_t written(size_t len)
+{
+	return fault_hit(FAULT_SHORT) && len > 1 ? len / 2 : len;
+}
 
 /* Memory */
 
@@ -143,10 +166,6 @@ UV(uv_udp_try_send, (uv_udp_t * u, const uv_buf_t bufs[], unsigned n, const stru
    (u, bufs, n, a), UV_ENOBUFS)
 UV(uv_udp_getsockname, (const uv_udp_t *u, struct sockaddr *a, int *len), (u, a, len), UV_ENOBUFS)
 UV(uv_fileno, (const uv_handle_t *h, uv_os_fd_t *fd), (h, fd), UV_EBADF)
-UV(uv_fs_write,
-   (uv_loop_t * l, uv_fs_t *rq, uv_file fd, const uv_buf_t bufs[], unsigned n, int64_t at,
-    uv_fs_cb cb),
-   (l, rq, fd, bufs, n, at, cb), UV_ENOMEM)
 /* The connection is lost with it, as in libuv itself. */
 CALL(FAULT_UV, int, uv_accept, (uv_stream_t * server, uv_stream_t *client), (server, client),
      (void)uv_accept(server, client);
@@ -211,13 +230,141 @@ int fault_call_open(const char *path, int flags, ...)
 	return open(path, flags, mode);
 }
 
-DISK(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
-DISK(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
-DISK(int, fsync, (int fd), (fd))
-DISK(int, ftruncate, (int fd, off_t len), (fd, len))
-DISK(int, rename, (const char *from, const char *to), (from, to))
-DISK(int, mkdir, (const char *path, mode_t mode), (path, mode))
-CALL(FAULT_DISK, size_t, fwrite, (const void *p, size_t size, size_t n, FILE *f), (p, size, n, f),
-     errno = ENOSPC;
-     return 0)
-CALL(FAULT_DISK, int, fflush, (FILE * f), (f), errno = ENOSPC; return EOF)
+/* The disk */
+
+DISK(fsync, (int fd), (fd))
+DISK(ftruncate, (int fd, off_t len), (fd, len))
+DISK(rename, (const char *from, const char *to), (from, to))
+DISK(mkdir, (const char *path, mode_t mode), (path, mode))
+
+ssize_t fault_call_write(int fd, const void *p, size_t n);
+ssize_t fault_call_write(int fd, const void *p, size_t n)
+{
+	return disk_fails() ? -1 : write(fd, p, written(n));
+}
+
+ssize_t fault_call_pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t fault_call_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	return disk_fails() ? -1 : pwrite(fd, p, written(n), at);
+}
+
+size_t fault_call_fwrite(const void *p, size_t size, size_t n, FILE *f);
+size_t fault_call_fwrite(const void *p, size_t size, size_t n, FILE *f)
+{
+	return disk_fails() ? 0 : fwrite(p, size, n, f);
+}
+
+int fault_call_fflush(FILE *f);
+int fault_call_fflush(FILE *f)
+{
+	return disk_fails() ? EOF : fflush(f);
+}
+
+/* It is closed all the same. */
+int fault_call_close(int fd);
+int fault_call_close(int fd)
+{
+	if (!fault_hit(FAULT_EIO))
+		return close(fd);
+	(void)close(fd);
+	errno = EIO;
+	return -1;
+}
+
+/* What goes wrong in the thread that writes is told to the callback. */
+int fault_call_uv_fs_write(uv_loop_t *l, uv_fs_t *rq, uv_file fd, const uv_buf_t bufs[], unsigned n,
+			   int64_t at, uv_fs_cb cb);
+int fault_call_uv_fs_write(uv_loop_t *l, uv_fs_t *rq, uv_file fd, const uv_buf_t bufs[], unsigned n,
+			   int64_t at, uv_fs_cb cb)
+{
+	static int full = -1;
+	uv_buf_t half;
+
+	if (fault_hit(FAULT_UV))
+		return UV_ENOMEM;
+	if (disk_fails()) {
+		if (full < 0)
+			full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+		return uv_fs_write(l, rq, full, bufs, n, at, cb);
+	}
+	half = uv_buf_init(bufs[0].base, (unsigned)written(bufs[0].len));
+	return half.len < bufs[0].len ? uv_fs_write(l, rq, fd, &half, 1, at, cb)
+				      : uv_fs_write(l, rq, fd, bufs, n, at, cb);
+}
+
+/* Time, which runs faster where a test says so: all of it, or deadlines and timers would part. */
+
+static unsigned speed = 1;
+static struct timespec began[2];
+static const clockid_t clocks[2] = { CLOCK_MONOTONIC, CLOCK_REALTIME };
+
+void fault_time(unsigned times)
+{
+	for (size_t i = 0; i < 2; i++)
+		(void)clock_gettime(clocks[i], &began[i]);
+	speed = times;
+}
+
+static int64_t since(const struct timespec *from, const struct timespec *to)
+{
+	return (int64_t)(to->tv_sec - from->tv_sec) * 1000000000 + (to->tv_nsec - from->tv_nsec);
+}
+
+int fault_call_clock_gettime(clockid_t id, struct timespec *ret);
+int fault_call_clock_gettime(clockid_t id, struct timespec *ret)
+{
+	const struct timespec *from = &began[id == CLOCK_REALTIME];
+	int err = clock_gettime(id, ret);
+	int64_t ns;
+
+	if (err != 0 || speed == 1 || (id != CLOCK_REALTIME && id != CLOCK_MONOTONIC))
+		return err;
+	ns = from->tv_nsec + since(from, ret) * speed;
+	*ret = (struct timespec){ from->tv_sec + ns / 1000000000, ns % 1000000000 };
+	return 0;
+}
+
+time_t fault_call_time(time_t *ret);
+time_t fault_call_time(time_t *ret)
+{
+	struct timespec now;
+
+	(void)fault_call_clock_gettime(CLOCK_REALTIME, &now);
+	if (ret != NULL)
+		*ret = now.tv_sec;
+	return now.tv_sec;
+}
+
+static uint64_t faster(uint64_t now, uint64_t per_second)
+{
+	uint64_t from = (uint64_t)began[0].tv_sec * per_second +
+			(uint64_t)began[0].tv_nsec / (1000000000 / per_second);
+
+	return speed == 1 || now < from ? now : from + (now - from) * speed;
+}
+
+uint64_t fault_call_uv_now(const uv_loop_t *l);
+uint64_t fault_call_uv_now(const uv_loop_t *l)
+{
+	return faster(uv_now(l), 1000);
+}
+
+uint64_t fault_call_uv_hrtime(void);
+uint64_t fault_call_uv_hrtime(void)
+{
+	return faster(uv_hrtime(), 1000000000);
+}
+
+int fault_call_uv_timer_start(uv_timer_t *t, uv_timer_cb cb, uint64_t ms, uint64_t repeat);
+int fault_call_uv_timer_start(uv_timer_t *t, uv_timer_cb cb, uint64_t ms, uint64_t repeat)
+{
+	return uv_timer_start(t, cb, ms / speed + (ms % speed != 0),
+			      repeat / speed + (repeat % speed != 0));
+}
+
+int fault_call_poll(struct pollfd *fds, nfds_t n, int ms);
+int fault_call_poll(struct pollfd *fds, nfds_t n, int ms)
+{
+	return poll(fds, n, ms < 0 ? ms : ms / (int)speed + (ms % (int)speed != 0));
+}

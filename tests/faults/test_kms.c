@@ -277,10 +277,10 @@ static int control_socket(void)
 }
 
 static const struct fault_scenario scenarios[] = {
-	{ "control_socket", control_socket },
-	{ "pool_calls", pool_calls },
-	{ "lab_service", lab_service },
-	{ "relay_service", relay_service },
+	{ .name = "control_socket", .run = control_socket },
+	{ .name = "pool_calls", .run = pool_calls },
+	{ .name = "lab_service", .run = lab_service },
+	{ .name = "relay_service", .run = relay_service },
 };
 
 int main(void)

@@ -130,11 +130,11 @@ static int listener_echo(void)
 }
 
 static const struct fault_scenario scenarios[] = {
-	{ "dns_udp", dns_udp },
-	{ "dns_tcp", dns_tcp },
-	{ "dns_two_servers", dns_two_servers },
-	{ "dns_signed_update", dns_signed_update },
-	{ "listener_echo", listener_echo },
+	{ .name = "dns_udp", .run = dns_udp },
+	{ .name = "dns_tcp", .run = dns_tcp },
+	{ .name = "dns_two_servers", .run = dns_two_servers },
+	{ .name = "dns_signed_update", .run = dns_signed_update },
+	{ .name = "listener_echo", .run = listener_echo },
 };
 
 int main(void)

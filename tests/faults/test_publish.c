@@ -73,8 +73,8 @@ static int withdraw(void)
 }
 
 static const struct fault_scenario scenarios[] = {
-	{ "publish", publish },
-	{ "withdraw", withdraw },
+	{ .name = "publish", .run = publish },
+	{ .name = "withdraw", .run = withdraw },
 };
 
 int main(void)

@@ -103,8 +103,8 @@ static int lookup(void)
 }
 
 static const struct fault_scenario scenarios[] = {
-	{ "host_lookup", lookup },
-	{ "discover", discover },
+	{ .name = "host_lookup", .run = lookup },
+	{ .name = "discover", .run = discover },
 };
 
 int main(void)

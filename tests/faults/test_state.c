@@ -273,9 +273,12 @@ static int state_read(void)
 }
 
 static const struct fault_scenario scenarios[] = {
-	{ "config_text", config_text }, { "config_file", config_file },
-	{ "state_new", state_new },     { "state_again", state_again },
-	{ "state_write", state_write }, { "state_read", state_read },
+	{ .name = "config_text", .run = config_text },
+	{ .name = "config_file", .run = config_file },
+	{ .name = "state_new", .run = state_new },
+	{ .name = "state_again", .run = state_again },
+	{ .name = "state_write", .run = state_write },
+	{ .name = "state_read", .run = state_read },
 };
 
 int main(void)

@@ -283,10 +283,9 @@ void pub_site_restart(struct pub_site *s)
 	open_state(s);
 }
 
-void pub_site_init(struct pub_site *s)
+void pub_site_serve(struct pub_site *s)
 {
 	memset(s, 0, sizeof(*s));
-	s->check_journal = true;
 	test_net_init(&s->t);
 	for (int i = 0; i < SITE_SERVERS; i++) {
 		struct pub_site_server *v = &s->servers[i];
@@ -306,6 +305,19 @@ void pub_site_init(struct pub_site *s)
 	s->t.net.dns_port = s->port;
 	s->t.net.resolvers[0] = *fake_dns_addr(s->servers[SITE_RESOLVER].dns);
 	s->t.net.n_resolvers = 1;
+}
+
+void pub_site_unserve(struct pub_site *s)
+{
+	for (int i = 0; i < SITE_SERVERS; i++)
+		fake_dns_free(s->servers[i].dns);
+	test_net_done(&s->t);
+}
+
+void pub_site_init(struct pub_site *s)
+{
+	pub_site_serve(s);
+	s->check_journal = true;
 	assert_int_equal(uv_async_init(&s->t.loop, &s->wake, on_wake), 0);
 	s->wake.data = s;
 	uv_unref((uv_handle_t *)&s->wake);
@@ -321,10 +333,8 @@ void pub_site_done(struct pub_site *s)
 {
 	close_state(s);
 	uv_close((uv_handle_t *)&s->wake, NULL);
-	for (int i = 0; i < SITE_SERVERS; i++)
-		fake_dns_free(s->servers[i].dns);
 	pub_targets_unref(s->targets);
-	test_net_done(&s->t);
+	pub_site_unserve(s);
 	assert_int_equal(unlink(s->path), 0);
 	assert_int_equal(rmdir(s->dir), 0);
 }

@@ -88,6 +88,9 @@ struct pub_site {
 void pub_site_init(struct pub_site *s);
 /** Everything closed, no handle and no file left. */
 void pub_site_done(struct pub_site *s);
+/** The servers alone, without a state file: for a program in a process of its own. */
+void pub_site_serve(struct pub_site *s);
+void pub_site_unserve(struct pub_site *s);
 /** Read the state file anew, as a new process would. */
 void pub_site_restart(struct pub_site *s);
 /** Replace the targets by those of a configuration, which is `publish:`, `hosts:` and so on. */
