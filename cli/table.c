@@ -197,7 +197,9 @@ enum tone tone_of(const char *state)
 	return TONE_PLAIN;
 }
 
-bool colours_on(FILE *out)
+/* Whether @p out is a terminal that shall have colours. What is collected in memory goes to stdout
+ * in the end. */
+static bool with_colours(FILE *out)
 {
 	const char *term = getenv("TERM");
 	const char *no = getenv("NO_COLOR");
@@ -217,12 +219,12 @@ const char *tone_on(FILE *out, enum tone tone)
 		[TONE_BAD] = "\033[1;31m", [TONE_DIM] = "\033[2m",   [TONE_BOLD] = "\033[1m",
 	};
 
-	return colours_on(out) ? codes[tone] : "";
+	return with_colours(out) ? codes[tone] : "";
 }
 
 const char *tone_off(FILE *out)
 {
-	return colours_on(out) ? "\033[0m" : "";
+	return with_colours(out) ? "\033[0m" : "";
 }
 
 void print_wrapped_from(FILE *out, int indent, int used, const char *text)

@@ -28,9 +28,6 @@ void table_print(struct table *t, FILE *out, int indent);
 
 /** The tone of a state word used anywhere in our JSON: "proven", "up", "lagging", "critical" ... */
 enum tone tone_of(const char *state);
-/** Whether @p out is a terminal that shall have colours. What is collected in memory goes to stdout
- * in the end. */
-bool colours_on(FILE *out);
 /** Escape sequences, or "" without colours. */
 const char *tone_on(FILE *out, enum tone tone);
 const char *tone_off(FILE *out);

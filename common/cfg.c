@@ -626,13 +626,6 @@ bool cfg_given(const struct cfg *c, const void *field)
 	return sorted_place(c, field) != NULL;
 }
 
-unsigned cfg_line(const struct cfg *c, const void *field)
-{
-	const struct cfg_place *p = sorted_place(c, field);
-
-	return p != NULL ? p->line : 0;
-}
-
 /* The smallest map that was given and holds the field. */
 static const struct cfg_place *place_around(const struct cfg *c, const void *field)
 {

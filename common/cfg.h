@@ -120,8 +120,6 @@ void cfg_complain(struct cfg *c, bool warning, const void *field, const char *fm
 	__attribute__((format(printf, 4, 5)));
 /** Whether the file gives this field. */
 bool cfg_given(const struct cfg *c, const void *field);
-/** Line of a field that was given, else 0. */
-unsigned cfg_line(const struct cfg *c, const void *field);
 /** Whether an error was reported for @p key ("hosts", "publish.domains") or below it: then what
  * depends on it is not worth checking. */
 bool cfg_is_bad(const struct cfg *c, const char *key);

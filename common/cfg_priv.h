@@ -13,7 +13,6 @@ int cfg_value_parse(const struct cfg_item *item, const char *text, void *at,
 /** Back to text. false where there is no value (NULL, unset): then @p buf is "". */
 bool cfg_value_format(const struct cfg_item *item, const void *at, char *buf, size_t size);
 bool cfg_value_equal(const struct cfg_item *item, const void *a, const void *b);
-void cfg_value_free(const struct cfg_item *item, void *at);
 /** What is allowed, such as "100ms to 1h" or "off, lab or relay"; "" where nothing needs saying. */
 void cfg_value_allowed(const struct cfg_item *item, char *buf, size_t size);
 
@@ -21,7 +20,6 @@ void cfg_value_allowed(const struct cfg_item *item, char *buf, size_t size);
 int cfg_list_new(const struct cfg_item *item, void *base, size_t n);
 void *cfg_list_at(const struct cfg_item *item, const void *base, size_t i);
 size_t cfg_list_count(const struct cfg_item *item, const void *base);
-size_t cfg_item_size(const struct cfg_item *item);
 
 static inline void *cfg_field(const struct cfg_item *item, void *base)
 {

@@ -448,7 +448,7 @@ bool cfg_value_equal(const struct cfg_item *item, const void *a, const void *b)
 	       strcmp(ta, tb) == 0;
 }
 
-void cfg_value_free(const struct cfg_item *item, void *at)
+static void value_free(const struct cfg_item *item, void *at)
 {
 	char **text = at;
 
@@ -460,7 +460,7 @@ void cfg_value_free(const struct cfg_item *item, void *at)
 
 /* ---- lists ---- */
 
-size_t cfg_item_size(const struct cfg_item *item)
+static size_t item_size(const struct cfg_item *item)
 {
 	return item->type == CFG_MAP_LIST ? item->sub->size : item->size;
 }
@@ -474,7 +474,7 @@ void *cfg_list_at(const struct cfg_item *item, const void *base, size_t i)
 {
 	char *first = *(char *const *)cfg_cfield(item, base);
 
-	return first + i * cfg_item_size(item);
+	return first + i * item_size(item);
 }
 
 static void list_free(const struct cfg_item *item, void *base)
@@ -486,7 +486,7 @@ static void list_free(const struct cfg_item *item, void *base)
 		if (item->type == CFG_MAP_LIST)
 			cfg_free(item->sub, cfg_list_at(item, base, i));
 		else
-			cfg_value_free(item, cfg_list_at(item, base, i));
+			value_free(item, cfg_list_at(item, base, i));
 	}
 	free(*list);
 	*list = NULL;
@@ -500,7 +500,7 @@ int cfg_list_new(const struct cfg_item *item, void *base, size_t n)
 	list_free(item, base);
 	if (n == 0)
 		return 0;
-	*list = calloc(n, cfg_item_size(item));
+	*list = calloc(n, item_size(item));
 	if (*list == NULL)
 		return ERR_NOMEM;
 	*(size_t *)((char *)base + item->count) = n;
@@ -515,7 +515,7 @@ void cfg_free(const struct cfg_schema *s, void *dst)
 		else if (item->list || item->type == CFG_MAP_LIST)
 			list_free(item, dst);
 		else if (item->type != CFG_REFUSED)
-			cfg_value_free(item, cfg_field(item, dst));
+			value_free(item, cfg_field(item, dst));
 	}
 }
 

@@ -22,14 +22,6 @@ const struct hresult_info *hresult_find(uint32_t code)
 	return NULL;
 }
 
-const struct hresult_info *hresult_find_symbol(const char *symbol)
-{
-	for (size_t i = 0; i < N_TABLE; i++)
-		if (table[i].symbol[0] != '\0' && strcasecmp(table[i].symbol, symbol) == 0)
-			return &table[i];
-	return NULL;
-}
-
 const char *hresult_text(uint32_t code)
 {
 	const struct hresult_info *info = hresult_find(code);

@@ -264,8 +264,6 @@ struct hresult_info {
 
 /** NULL for a code that the table does not have. Static. */
 const struct hresult_info *hresult_find(uint32_t code);
-/** By symbol, without regard to case; NULL where nothing has it. */
-const struct hresult_info *hresult_find_symbol(const char *symbol);
 /** The meaning, or "unknown code". Never NULL, static. */
 const char *hresult_text(uint32_t code);
 /** The table, in its order. */

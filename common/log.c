@@ -46,17 +46,6 @@ bool log_enabled(enum log_level level)
 	return (int)level <= __atomic_load_n(&log_level_now, __ATOMIC_RELAXED);
 }
 
-bool log_level_parse(const char *text, enum log_level *ret)
-{
-	for (int i = 0; i < LOG_LEVEL_COUNT_; i++) {
-		if (strcmp(text, level_names[i]) != 0)
-			continue;
-		*ret = (enum log_level)i;
-		return true;
-	}
-	return false;
-}
-
 const char *log_level_name(enum log_level level)
 {
 	return level < LOG_LEVEL_COUNT_ ? level_names[level] : "unknown";

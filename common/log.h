@@ -32,8 +32,6 @@ struct log_ctx {
  */
 void log_setup(enum log_level level, enum log_format format, int fd);
 bool log_enabled(enum log_level level);
-/** "error", "warning", "info", "debug"; false for another word. */
-bool log_level_parse(const char *text, enum log_level *ret);
 const char *log_level_name(enum log_level level);
 
 /** A copy of each line that is written, for tests (NULL ends it). */

@@ -116,17 +116,6 @@ void *mem_must(void *p)
 	return p;
 }
 
-int secret_set(struct secret *s, const void *bytes, size_t len)
-{
-	if (len > sizeof(s->bytes))
-		return ERR_LIMIT;
-	secret_wipe(s);
-	if (len > 0)
-		memcpy(s->bytes, bytes, len);
-	s->len = len;
-	return 0;
-}
-
 void secret_wipe(struct secret *s)
 {
 	mem_wipe(s, sizeof(*s));

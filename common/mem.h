@@ -47,8 +47,6 @@ struct secret {
 	uint8_t bytes[SECRET_MAX];
 };
 
-/** @return 0 or ERR_LIMIT. */
-int secret_set(struct secret *s, const void *bytes, size_t len);
 void secret_wipe(struct secret *s);
 
 /**

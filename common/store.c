@@ -232,11 +232,6 @@ const char *store_row_text(const struct store_row *row, int col)
 	return text != NULL ? (const char *)text : "";
 }
 
-bool store_row_is_null(const struct store_row *row, int col)
-{
-	return sqlite3_column_type(row->stmt, col) == SQLITE_NULL;
-}
-
 const void *store_row_blob(const struct store_row *row, int col, size_t *ret_len)
 {
 	const void *p = sqlite3_column_blob(row->stmt, col);
@@ -244,11 +239,6 @@ const void *store_row_blob(const struct store_row *row, int col, size_t *ret_len
 
 	*ret_len = p != NULL && n > 0 ? (size_t)n : 0;
 	return p;
-}
-
-int64_t store_changes(const struct store_db *db)
-{
-	return sqlite3_changes64(db->h);
 }
 
 /* ---- opening ---- */

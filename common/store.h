@@ -91,9 +91,6 @@ int store_exec(struct store_db *db, const char *sql, store_row_fn *row, void *ct
 int64_t store_row_int(const struct store_row *row, int col);
 /** Borrowed during row(); "" where NULL. */
 const char *store_row_text(const struct store_row *row, int col);
-bool store_row_is_null(const struct store_row *row, int col);
 const void *store_row_blob(const struct store_row *row, int col, size_t *ret_len);
-/** Rows changed by the last store_exec. */
-int64_t store_changes(const struct store_db *db);
 
 #endif

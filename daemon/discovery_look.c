@@ -143,7 +143,9 @@ static void look_ends(struct row *r)
 	discovery_look_ended(r);
 }
 
-struct discovery_view discovery_view_of(const struct row *r)
+/* What the last look showed, undamped but for the hosts; to be freed. Code and no host without
+ * memory. */
+static struct discovery_view view_of(const struct row *r)
 {
 	struct discovery_view v = { .code = r->code, .n_records = r->n_records };
 
@@ -167,7 +169,7 @@ struct discovery_view discovery_view_of(const struct row *r)
 
 static void judge(struct row *r)
 {
-	struct discovery_view seen = discovery_view_of(r), was = { 0 };
+	struct discovery_view seen = view_of(r), was = { 0 };
 	enum discovery_news news;
 
 	r->last_code = seen.code;
@@ -213,7 +215,7 @@ static void tell_standing(struct row *r)
 	c->has_standing = h != NULL && c->selected && r->has_set && !discovery_code_passes(r->code);
 	if (!c->has_standing)
 		return;
-	seen = discovery_view_of(r);
+	seen = view_of(r);
 	c->standing = discovery_standing(&seen, r->profile, h->host, h->port);
 	discovery_view_done(&seen);
 	if (c->standing == before)

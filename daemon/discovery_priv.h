@@ -136,9 +136,6 @@ enum pub_health_state discovery_state_of(const struct discovery *d, const struct
 
 /* discovery_look.c */
 void discovery_look_start(struct row *r);
-/** What the last look showed, undamped but for the hosts; to be freed. Code and no host without
- * memory. */
-struct discovery_view discovery_view_of(const struct row *r);
 /** It ends by itself soon, without news. */
 void discovery_look_cancel(struct row *r);
 /** The file of a row's cache: read at its beginning, written when its host has changed. */

@@ -318,11 +318,10 @@ static int withdraw(struct drain *x)
 	const struct pub_request rq = { .mode = PUB_DRAIN,
 					.host = x->host,
 					.keep_last = !x->force && !x->begun };
-	uint64_t id;
 	int err;
 
 	x->work = WORK_WITHDRAW;
-	err = pub_engine_request(x->owner->p.engine, &rq, on_withdrawn, x, &id);
+	err = pub_engine_request(x->owner->p.engine, &rq, on_withdrawn, x);
 	if (err != 0)
 		x->work = WORK_NONE;
 	return err;
@@ -412,7 +411,6 @@ int drains_begin(struct drains *d, const char *host, bool force, drain_begun_fn 
 		.mode = PUB_DRAIN, .host = host, .keep_last = true, .dry_run = true
 	};
 	struct drain *x = find(d, host);
-	uint64_t id;
 	int err;
 
 	if (d->p.journal == NULL)
@@ -430,7 +428,7 @@ int drains_begin(struct drains *d, const char *host, bool force, drain_begun_fn 
 		err = withdraw(x);
 	} else {
 		x->work = WORK_LOOK;
-		err = pub_engine_request(d->p.engine, &rq, on_looked, x, &id);
+		err = pub_engine_request(d->p.engine, &rq, on_looked, x);
 	}
 	if (err != 0)
 		drop(d, x);

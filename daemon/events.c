@@ -48,7 +48,7 @@ struct event_record *event_record_new(const struct event *ev, uint64_t seq, int6
 	return r;
 }
 
-struct event_record *event_record_ref(struct event_record *r)
+static struct event_record *record_ref(struct event_record *r)
 {
 	r->refs++;
 	return r;
@@ -148,7 +148,7 @@ static void keep(struct events *e, struct event_record *r)
 	if (e->p.store == NULL)
 		return;
 	if (e->n_pending < EVENTS_PENDING_MAX)
-		e->pending[e->n_pending++] = event_record_ref(r);
+		e->pending[e->n_pending++] = record_ref(r);
 	else
 		e->lost++;
 	save_next(e);

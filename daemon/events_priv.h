@@ -47,7 +47,6 @@ struct events {
 
 /** NULL where memory is out; one reference, the caller's. */
 struct event_record *event_record_new(const struct event *ev, uint64_t seq, int64_t wall_ms);
-struct event_record *event_record_ref(struct event_record *r);
 void event_record_unref(struct event_record *r);
 
 /** Something is new, or all is over: readers that wait go on. */

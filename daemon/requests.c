@@ -192,7 +192,6 @@ static void request_publish(struct daemon *d, struct control_call *call, bool wi
 	struct pub_targets *targets = NULL;
 	struct publish_call *c;
 	struct err_info info = { "" };
-	uint64_t id;
 	int err = publish_request_parse(withdraw, args, &rq, &info);
 
 	if (err == 0)
@@ -210,7 +209,7 @@ static void request_publish(struct daemon *d, struct control_call *call, bool wi
 	err = ERR_NOMEM;
 	if (c != NULL) {
 		*c = (struct publish_call){ .daemon = d, .call = call };
-		err = pub_engine_request(d->engine, &view, on_published, c, &id);
+		err = pub_engine_request(d->engine, &view, on_published, c);
 	}
 	if (err != 0) {
 		free(c);

@@ -35,7 +35,8 @@ typedef void lab_host_event_fn(void *ctx, const struct kms_event *e);
 struct lab_rules {
 	uint32_t activation_min; /* minutes, handed to clients */
 	uint32_t renewal_min;
-	uint32_t products;  /* bit i: lab_product_at(i) is served; 0: whatever is asked for */
+	uint32_t products;  /* bit i: the i th of enum config_lab_product is served; 0: whatever is
+			       asked for */
 	bool not_activated; /* answer as a host whose own key is not activated: 0xC004F041 */
 };
 

@@ -20,7 +20,8 @@ static const struct lab_product products[] = {
 	  KMS_THRESHOLD_SERVER },
 };
 
-const struct lab_product *lab_product_at(size_t i)
+/* The @p i th, in the order of enum config_lab_product; NULL behind the last. */
+static const struct lab_product *product_at(size_t i)
 {
 	return i < sizeof(products) / sizeof(products[0]) ? &products[i] : NULL;
 }
@@ -29,7 +30,7 @@ const struct lab_product *lab_product_find(const char *key)
 {
 	const struct lab_product *p;
 
-	for (size_t i = 0; (p = lab_product_at(i)) != NULL; i++)
+	for (size_t i = 0; (p = product_at(i)) != NULL; i++)
 		if (strcmp(p->key, key) == 0)
 			break;
 	return p;
@@ -40,7 +41,7 @@ int lab_product_of(const struct guid *kms_id)
 	const struct lab_product *p;
 	struct guid id;
 
-	for (size_t i = 0; (p = lab_product_at(i)) != NULL; i++)
+	for (size_t i = 0; (p = product_at(i)) != NULL; i++)
 		if (guid_parse(p->kms_id, &id) == 0 && guid_equal(&id, kms_id))
 			return (int)i;
 	return -1;

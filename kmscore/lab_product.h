@@ -22,8 +22,6 @@ struct lab_product {
 
 /** NULL: no such product. */
 const struct lab_product *lab_product_find(const char *key);
-/** The @p i th, in the order of enum config_lab_product; NULL behind the last. */
-const struct lab_product *lab_product_at(size_t i);
 /** Which of these has this KMS id; -1: none. */
 int lab_product_of(const struct guid *kms_id);
 

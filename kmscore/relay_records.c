@@ -38,7 +38,8 @@ static void format_result(const struct relay_record *r, char *ret, size_t size)
 		(void)snprintf(ret, size, "err=%s", err_name(r->err));
 }
 
-void relay_record_format(const struct relay_record *r, char ret[RELAY_RECORD_TEXT_MAX])
+/* The fields, as the log has them. Pure. */
+static void format_record(const struct relay_record *r, char ret[RELAY_RECORD_TEXT_MAX])
 {
 	char who[ADDR_TEXT_MAX], name[RELAY_NAME_MAX], result[64];
 
@@ -201,7 +202,7 @@ void relay_records_add(struct kms_service *s, const struct relay_record *r)
 		tell_wrong_clock(s, r);
 	if (s->relay.log == NULL && s->on_event == NULL)
 		return;
-	relay_record_format(r, fields);
+	format_record(r, fields);
 	if (s->relay.log != NULL)
 		write_line(s, fields);
 	if (s->on_event != NULL)

@@ -11,7 +11,5 @@
 
 void relay_records_init(struct kms_service *s);
 void relay_records_add(struct kms_service *s, const struct relay_record *r);
-/** The fields, as the log has them. Pure. */
-void relay_record_format(const struct relay_record *r, char ret[RELAY_RECORD_TEXT_MAX]);
 
 #endif

@@ -212,12 +212,6 @@ void tcp_stream_start(struct tcp_stream *s, struct net *net, const struct tcp_st
 		tcp_stream_finish(s, err);
 }
 
-void tcp_stream_set_deadline(struct tcp_stream *s, uint32_t timeout_ms)
-{
-	if (is_live(s))
-		uv_timer_start(&s->timer, on_timeout, timeout_ms, 0);
-}
-
 #define KEEPALIVE_S 20 /* of silence; then the kernel asks the peer whether it is there */
 
 /** A peer that is gone without a word, or a firewall that has forgotten the connection, ends it

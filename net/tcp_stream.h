@@ -32,8 +32,7 @@ typedef void tcp_stream_done_fn(struct tcp_stream *s, int err);
 struct tcp_stream_params {
 	struct addr peer;
 	struct addr source;          /* unset: the kernel's choice; its port is ignored */
-	uint32_t timeout_ms;         /* for the whole life; tcp_stream_set_deadline() moves it,
-					tcp_stream_clear_deadline() ends it */
+	uint32_t timeout_ms;         /* for the whole life, or until tcp_stream_clear_deadline() */
 	size_t max_in;               /* bytes held unread at most */
 	tcp_stream_open_fn *on_open; /* may be NULL */
 	tcp_stream_data_fn *on_data;
@@ -65,7 +64,6 @@ void tcp_stream_start(struct tcp_stream *s, struct net *net, const struct tcp_st
 /** Bytes are copied; before the connection is open they wait for it. A failure (LIMIT, NOMEM, a
  * write error) ends the stream through done(). Without effect on a stream that is ending. */
 void tcp_stream_write(struct tcp_stream *s, const void *data, size_t len);
-void tcp_stream_set_deadline(struct tcp_stream *s, uint32_t timeout_ms);
 /** No deadline from here on: the owner has one of its own. */
 void tcp_stream_clear_deadline(struct tcp_stream *s);
 /** Connected, and not ending. */

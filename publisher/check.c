@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum pub_check_verdict pub_check_judge(const struct host_lookup_result *r, bool lab)
+/* What a lookup says. Pure. */
+static enum pub_check_verdict judge(const struct host_lookup_result *r, bool lab)
 {
 	bool loopback = true;
 
@@ -51,7 +52,7 @@ static bool look_up(struct pub_check_name *n)
 		return true;
 	/* A definite no is not undone by silence elsewhere. */
 	if (!n->second || r->err == ERR_OK || n->verdict == PUB_CHECK_UNKNOWN)
-		n->verdict = pub_check_judge(r, c->target->lab);
+		n->verdict = judge(r, c->target->lab);
 	return false;
 }
 

@@ -22,9 +22,6 @@ enum pub_check_verdict {
 	PUB_CHECK_UNKNOWN, /* nobody answered */
 };
 
-/** What a lookup says. Pure. */
-enum pub_check_verdict pub_check_judge(const struct host_lookup_result *r, bool lab);
-
 struct pub_check;
 typedef void pub_check_done_fn(struct pub_check *c);
 

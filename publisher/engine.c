@@ -27,7 +27,6 @@ struct row {
 
 struct request {
 	struct request *next;
-	uint64_t id;
 	struct pub_request r;
 	struct dns_name domain; /* what r points to */
 	char *host;
@@ -51,7 +50,6 @@ struct pub_engine {
 	enum running running;
 	struct request *first, *last; /* first: the one that runs, where one does */
 	size_t n_requests;
-	uint64_t last_id;
 	uint32_t stop_ms;
 	void (*stopped)(void *ctx);
 	void *stopped_ctx;
@@ -188,17 +186,15 @@ static void end_request(struct pub_engine *e, int err, const struct pub_result *
 	if (e->first == NULL)
 		e->last = NULL;
 	e->n_requests--;
-	if (rq->done != NULL)
-		rq->done(rq->ctx, err, results, n);
+	rq->done(rq->ctx, err, results, n);
 	request_free(rq);
 }
 
 int pub_engine_request(struct pub_engine *e, const struct pub_request *r, pub_engine_done_fn *done,
-		       void *ctx, uint64_t *ret_id)
+		       void *ctx)
 {
 	struct request *rq;
 
-	*ret_id = 0;
 	if (e->phase != PH_ON)
 		return ERR_CANCELED;
 	if (e->n_requests >= PUB_REQUESTS_MAX)
@@ -221,26 +217,17 @@ int pub_engine_request(struct pub_engine *e, const struct pub_request *r, pub_en
 	}
 	rq->done = done;
 	rq->ctx = ctx;
-	rq->id = ++e->last_id;
 	if (e->last != NULL)
 		e->last->next = rq;
 	else
 		e->first = rq;
 	e->last = rq;
 	e->n_requests++;
-	*ret_id = rq->id;
 	if (e->running == RUN_CYCLE)
 		pub_reconcile_cancel(&e->reconcile); /* its targets stay due */
 	else
 		next_step(e);
 	return ERR_OK;
-}
-
-void pub_engine_forget(struct pub_engine *e, uint64_t id)
-{
-	for (struct request *rq = e->first; rq != NULL; rq = rq->next)
-		if (rq->id == id)
-			rq->done = NULL;
 }
 
 /* ---- running ---- */

@@ -63,13 +63,11 @@ enum pub_notify pub_engine_notify(struct pub_engine *e, const struct dns_name *z
 typedef void pub_engine_done_fn(void *ctx, int err, const struct pub_result *results, size_t n);
 /**
  * Do what a person asked for; the request's pointers are borrowed during the call only.
- * @return 0 with *ret_id set (never 0); ERR_LIMIT, ERR_NOMEM, ERR_CANCELED (stopping): then done()
+ * @return 0; ERR_LIMIT, ERR_NOMEM, ERR_CANCELED (stopping): then done()
  * does not run.
  */
 int pub_engine_request(struct pub_engine *e, const struct pub_request *r, pub_engine_done_fn *done,
-		       void *ctx, uint64_t *ret_id);
-/** The one who asked is gone: done() will not run any more, and what was begun ends by itself. */
-void pub_engine_forget(struct pub_engine *e, uint64_t id);
+		       void *ctx);
 /** Publish again what withdraw or drain held back (NULL: every host). @return holds lifted. */
 size_t pub_engine_resume(struct pub_engine *e, const char *host);
 

@@ -112,22 +112,6 @@ int pub_index_put(struct pub_index *ix, const struct pub_key *k, void *value)
 	return ERR_OK;
 }
 
-void *pub_index_remove(struct pub_index *ix, const struct pub_key *k)
-{
-	struct pub_index_entry **at = find(ix, k);
-	struct pub_index_entry *e;
-	void *value;
-
-	if (at == NULL)
-		return NULL;
-	e = *at;
-	value = e->value;
-	*at = e->next;
-	free(e);
-	ix->n--;
-	return value;
-}
-
 void pub_index_each(const struct pub_index *ix, void (*fn)(void *value))
 {
 	for (size_t i = 0; i < ix->n_slots; i++)

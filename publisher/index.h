@@ -32,8 +32,6 @@ void *pub_index_get(const struct pub_index *ix, const struct pub_key *k);
 /** @p value must not be NULL, the key not there yet. 0, ERR_NOMEM, ERR_LIMIT (a key that was cut).
  */
 int pub_index_put(struct pub_index *ix, const struct pub_key *k, void *value);
-/** @return the value that is gone from the table; NULL where there was none. */
-void *pub_index_remove(struct pub_index *ix, const struct pub_key *k);
 /** @p fn for each value. */
 void pub_index_each(const struct pub_index *ix, void (*fn)(void *value));
 void pub_index_done(struct pub_index *ix);

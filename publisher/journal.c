@@ -251,8 +251,8 @@ static struct pub_key hold_key(const struct dns_name *domain, const char *view, 
 	return k;
 }
 
-struct pub_hold *pub_journal_hold_find(const struct pub_journal *j, const struct dns_name *domain,
-				       const char *view, const char *host)
+static struct pub_hold *hold_find(const struct pub_journal *j, const struct dns_name *domain,
+				  const char *view, const char *host)
 {
 	struct pub_key k = hold_key(domain, view, host);
 
@@ -262,7 +262,7 @@ struct pub_hold *pub_journal_hold_find(const struct pub_journal *j, const struct
 static bool holds(const struct pub_journal *j, const struct dns_name *domain, const char *view,
 		  const char *host)
 {
-	const struct pub_hold *h = pub_journal_hold_find(j, domain, view, host);
+	const struct pub_hold *h = hold_find(j, domain, view, host);
 
 	return h != NULL && !h->lifted;
 }
@@ -302,7 +302,7 @@ static struct pub_hold *new_hold(struct pub_journal *j, const struct dns_name *d
 int pub_journal_hold(struct pub_journal *j, const struct dns_name *domain, const char *view,
 		     const char *host, int64_t now_ms)
 {
-	struct pub_hold *h = pub_journal_hold_find(j, domain, view, host);
+	struct pub_hold *h = hold_find(j, domain, view, host);
 
 	if (h == NULL)
 		h = new_hold(j, domain, view, host);
@@ -352,7 +352,7 @@ bool pub_journal_drained(const struct pub_journal *j, const char *host, struct p
 
 	if (j->n_live_holds == 0)
 		return false;
-	h = pub_journal_hold_find(j, &everywhere, "", host);
+	h = hold_find(j, &everywhere, "", host);
 	if (h == NULL || h->lifted)
 		return false;
 	if (ret != NULL)
@@ -367,7 +367,7 @@ int pub_journal_drain(struct pub_journal *j, const char *host, int64_t now_ms, i
 
 	if (err != ERR_OK)
 		return err;
-	h = pub_journal_hold_find(j, &everywhere, "", host);
+	h = hold_find(j, &everywhere, "", host);
 	if (h->clear_ms == clear_ms)
 		return ERR_OK;
 	h->clear_ms = clear_ms;

@@ -29,8 +29,6 @@ struct pub_journal {
 };
 
 struct pub_rec *pub_set_rec(struct pub_set *set, const struct dns_srv *srv);
-struct pub_hold *pub_journal_hold_find(const struct pub_journal *j, const struct dns_name *domain,
-				       const char *view, const char *host);
 /** What a finished write leaves behind: rows that are gone from the file go from memory. */
 void pub_set_drop_clean(struct pub_set *set);
 

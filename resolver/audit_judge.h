@@ -74,7 +74,6 @@ struct rsv_wanted {
 	size_t n;
 	bool complete;
 };
-struct rsv_wanted rsv_wanted(const struct rsv_audit_result *r, const struct rsv_judge_input *in);
 
 /* audit_records.c */
 bool rsv_same_host(const struct rsv_expect *e, const struct dns_srv *s);

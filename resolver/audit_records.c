@@ -192,7 +192,8 @@ static size_t misfit(const struct rsv_audit_result *r, const struct rsv_expect *
 	return missing * (RSV_EXPECT_MAX + 1) + other;
 }
 
-struct rsv_wanted rsv_wanted(const struct rsv_audit_result *r, const struct rsv_judge_input *in)
+static struct rsv_wanted wanted_of(const struct rsv_audit_result *r,
+				   const struct rsv_judge_input *in)
 {
 	struct rsv_wanted best = { in->own, 0, false };
 	size_t least = SIZE_MAX;
@@ -256,7 +257,7 @@ static enum rsv_class classify(struct rsv_audit_record *c, const struct rsv_judg
 
 static int about_records(struct rsv_audit_result *r, const struct rsv_judge_input *in)
 {
-	struct rsv_wanted w = rsv_wanted(r, in);
+	struct rsv_wanted w = wanted_of(r, in);
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < r->n_records; i++) {

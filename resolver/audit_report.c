@@ -105,15 +105,3 @@ json_t *rsv_audit_report(const struct rsv_audit_result *r)
 	}
 	return o;
 }
-
-json_t *rsv_verify_report(enum rsv_status status, json_t *domains)
-{
-	json_t *o = json_object();
-	bool ok = rsv_json_set(o, "domains", domains);
-
-	if (!ok || !rsv_json_set(o, "status", json_string(rsv_status_name(status)))) {
-		json_decref(o);
-		return NULL;
-	}
-	return o;
-}

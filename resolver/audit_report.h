@@ -8,7 +8,5 @@
 
 /** One element of `domains[]` - in bulk, one line. A new reference; NULL without memory. */
 json_t *rsv_audit_report(const struct rsv_audit_result *r);
-/** The whole object; @p domains is stolen, also on failure. */
-json_t *rsv_verify_report(enum rsv_status status, json_t *domains);
 
 #endif

@@ -229,16 +229,14 @@ static void t_request_comes_first(void **state)
 	const struct pub_request rq = { .mode = PUB_PUBLISH };
 	struct answer a = { 0 }, b = { 0 };
 	struct fixture f;
-	uint64_t id;
 
 	(void)state;
 	begin(&f, D0, 3600000, false);
 	f.s.servers[SITE_SECONDARY].frozen = true;
 	while (f.s.servers[SITE_PRIMARY].updates == 0)
 		assert_int_not_equal(uv_run(&f.s.t.loop, UV_RUN_ONCE), 0);
-	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a, &id), 0);
-	assert_int_not_equal(id, 0);
-	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &b, &id), 0);
+	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a), 0);
+	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &b), 0);
 	assert_int_equal(a.calls, 0);
 	f.s.servers[SITE_SECONDARY].thaw_after = 2;
 	test_net_run_until(&f.s.t, &b.done);
@@ -251,37 +249,18 @@ static void t_request_comes_first(void **state)
 	end(&f);
 }
 
-static void t_forgotten_request(void **state)
-{
-	const struct pub_request rq = { .mode = PUB_WITHDRAW };
-	struct answer a = { 0 };
-	struct fixture f;
-	uint64_t id;
-
-	(void)state;
-	begin(&f, D0, 3600000, false);
-	wait_results(&f, 1);
-	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a, &id), 0);
-	pub_engine_forget(f.e, id);
-	wait_results(&f, 2);
-	assert_int_equal(a.calls, 0);
-	assert_string_equal(pub_site_show(&f.s, 0), ""); /* what was begun was done */
-	end(&f);
-}
-
 static void t_withdraw_and_resume(void **state)
 {
 	struct dns_name d0;
 	struct pub_request rq = { .mode = PUB_WITHDRAW, .domain = &d0 };
 	struct answer a = { 0 };
 	struct fixture f;
-	uint64_t id;
 
 	(void)state;
 	assert_int_equal(dns_name_parse("d0.test", &d0), 0);
 	begin(&f, D0_D1, 3600000, false);
 	wait_results(&f, 2);
-	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a, &id), 0);
+	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a), 0);
 	memset(&d0, 0, sizeof(d0)); /* borrowed during the call only */
 	test_net_run_until(&f.s.t, &a.done);
 	assert_int_equal(a.n, 1);
@@ -367,16 +346,14 @@ static void t_limits_and_stop(void **state)
 	const struct pub_request rq = { .mode = PUB_REFRESH };
 	struct answer a = { 0 };
 	struct fixture f;
-	uint64_t id;
 
 	(void)state;
 	begin(&f, D0, 3600000, false);
 	for (int i = 0; i < PUB_REQUESTS_MAX; i++)
-		assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a, &id), 0);
-	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a, &id), ERR_LIMIT);
+		assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a), 0);
+	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a), ERR_LIMIT);
 	pub_engine_stop(f.e, 5000, on_stopped, &f);
-	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a, &id), ERR_CANCELED);
-	assert_int_equal(id, 0);
+	assert_int_equal(pub_engine_request(f.e, &rq, on_answer, &a), ERR_CANCELED);
 	test_net_run_until(&f.s.t, &f.stopped);
 	assert_int_equal(a.calls, PUB_REQUESTS_MAX); /* each was told once */
 	assert_int_equal(a.err, ERR_CANCELED);
@@ -405,7 +382,6 @@ int main(void)
 		cmocka_unit_test(t_stop_ends_within_its_time),
 		cmocka_unit_test(t_second_stop_ends_the_withdrawal),
 		cmocka_unit_test(t_request_comes_first),
-		cmocka_unit_test(t_forgotten_request),
 		cmocka_unit_test(t_withdraw_and_resume),
 		cmocka_unit_test(t_reload),
 		cmocka_unit_test(t_poke_during_a_run),

@@ -295,10 +295,8 @@ static int look(void *ctx, const struct store_row *row)
 		p = store_row_blob(row, 2, &len);
 		assert_int_equal(len, 3);
 		assert_memory_equal(p, "a\0b", 3);
-		assert_false(store_row_is_null(row, 0));
 	} else {
 		assert_string_equal(store_row_text(row, 0), "");
-		assert_true(store_row_is_null(row, 0));
 		p = store_row_blob(row, 2, &len);
 		assert_int_equal(len, 0);
 	}
@@ -320,10 +318,8 @@ static int run_rows(struct store_job *base, struct store_db *db)
 	if (err == 0)
 		err = store_exec(db, select, look, &s, "");
 	j->ended_at = s.rows;
-	if (err == 0) {
+	if (err == 0)
 		err = store_exec(db, "UPDATE zone SET n = 1", NULL, NULL, "");
-		assert_int_equal(store_changes(db), 2);
-	}
 	return err;
 }
 

@@ -282,18 +282,6 @@ static void t_closed_port_and_bad_source(void **state)
 	assert_int_equal(f.opened, 0);
 }
 
-static void t_deadline_moves(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	init(&f, &(struct fake_dns_params){ 0 });
-	start(&f);
-	tcp_stream_set_deadline(f.s, 20);
-	done(&f);
-	assert_int_equal(f.err, ERR_TIMEOUT);
-}
-
 static void t_cancel_at_every_step(void **state)
 {
 	(void)state;
@@ -326,7 +314,6 @@ int main(void)
 		cmocka_unit_test(t_byte_by_byte),
 		cmocka_unit_test(t_unsent_bytes_are_bounded),
 		cmocka_unit_test(t_closed_port_and_bad_source),
-		cmocka_unit_test(t_deadline_moves),
 		cmocka_unit_test(t_cancel_at_every_step),
 	};
 
