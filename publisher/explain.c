@@ -20,7 +20,8 @@ static void say(struct pub_verdict *v, const char *fmt, ...)
 	va_end(ap);
 }
 
-bool pub_rcode_of(int err, unsigned *ret_rcode)
+/* RCODE of an error: ERR_RCODE_*, ERR_TSIG_PEER_*. false for an error that is none. */
+static bool rcode_of(int err, unsigned *ret_rcode)
 {
 	switch (err) {
 	case ERR_TSIG_PEER_BADSIG:
@@ -153,6 +154,40 @@ static void say_notauth(const struct pub_failure *f, struct pub_verdict *v)
 		    server(f), subject(f), f->key[0] != '\0' ? f->key : "(none)");
 }
 
+static void say_badtime(const struct pub_failure *f, struct pub_verdict *v)
+{
+	if (f->tsig.has_skew && llabs((long long)f->tsig.skew_s) <= TSIG_FUDGE_S)
+		say(v,
+		    "the clocks of %s and of this machine agree now, but did not when the "
+		    "request was signed: one of them was set meanwhile, so try again",
+		    server(f));
+	else if (f->tsig.has_skew)
+		say(v,
+		    "the clock of %s is %lld s %s of ours, and TSIG allows 300: set both "
+		    "clocks by NTP",
+		    server(f), llabs((long long)f->tsig.skew_s),
+		    f->tsig.skew_s < 0 ? "behind" : "ahead");
+	else
+		say(v,
+		    "the clocks of %s and of this machine differ by more than TSIG "
+		    "allows (300 s): set both by NTP",
+		    server(f));
+}
+
+static void say_servfail(const struct pub_failure *f, struct pub_verdict *v)
+{
+	if (f->stage == PUB_STAGE_UPDATE)
+		say(v,
+		    "%s failed on the update of zone %s: look in its log for an "
+		    "unwritable journal, a full disk or max-records-per-type",
+		    server(f), f->zone);
+	else
+		say(v,
+		    "%s failed (SERVFAIL) when %s %s: look in its log, and at the "
+		    "delegation of the zone",
+		    server(f), doing(f), subject(f));
+}
+
 static void say_rcode(const struct pub_failure *f, struct pub_verdict *v)
 {
 	switch (v->rcode) {
@@ -180,34 +215,10 @@ static void say_rcode(const struct pub_failure *f, struct pub_verdict *v)
 		    server(f), f->key);
 		return;
 	case DNS_RCODE_BADTIME:
-		if (f->tsig.has_skew && llabs((long long)f->tsig.skew_s) <= TSIG_FUDGE_S)
-			say(v,
-			    "the clocks of %s and of this machine agree now, but did not when the "
-			    "request was signed: one of them was set meanwhile, so try again",
-			    server(f));
-		else if (f->tsig.has_skew)
-			say(v,
-			    "the clock of %s is %lld s %s of ours, and TSIG allows 300: set both "
-			    "clocks by NTP",
-			    server(f), llabs((long long)f->tsig.skew_s),
-			    f->tsig.skew_s < 0 ? "behind" : "ahead");
-		else
-			say(v,
-			    "the clocks of %s and of this machine differ by more than TSIG "
-			    "allows (300 s): set both by NTP",
-			    server(f));
+		say_badtime(f, v);
 		return;
 	case DNS_RCODE_SERVFAIL:
-		if (f->stage == PUB_STAGE_UPDATE)
-			say(v,
-			    "%s failed on the update of zone %s: look in its log for an "
-			    "unwritable journal, a full disk or max-records-per-type",
-			    server(f), f->zone);
-		else
-			say(v,
-			    "%s failed (SERVFAIL) when %s %s: look in its log, and at the "
-			    "delegation of the zone",
-			    server(f), doing(f), subject(f));
+		say_servfail(f, v);
 		return;
 	case DNS_RCODE_NOTIMP:
 		say(v,
@@ -237,6 +248,25 @@ static void say_rcode(const struct pub_failure *f, struct pub_verdict *v)
 					     : "read the log of the server");
 }
 
+static void say_no_zone(const struct pub_failure *f, struct pub_verdict *v)
+{
+	say(v,
+	    "no zone of %s was found below %s%s: correct the name or its delegation; if that zone "
+	    "is really yours, set `server:`",
+	    is_alias(f) ? f->owner : f->domain,
+	    strcmp(f->zone, ".") == 0 ? "the root " : "the top-level zone ", f->zone);
+}
+
+static void say_elsewhere(const struct pub_failure *f, struct pub_verdict *v)
+{
+	say(v,
+	    "something else publishes %s at %s (the host itself, or another kmsbeacon), so "
+	    "clients still come: stop it there (on a Windows host slmgr /cdns) and delete "
+	    "the record%s",
+	    f->other, f->owner,
+	    f->stage == PUB_STAGE_READ ? ", or use --force" : "; it is looked at again");
+}
+
 static void say_block(const struct pub_failure *f, struct pub_verdict *v)
 {
 	switch (f->block) {
@@ -255,11 +285,7 @@ static void say_block(const struct pub_failure *f, struct pub_verdict *v)
 		    f->owner, f->other, server(f), f->domain, f->other);
 		return;
 	case PUB_BLOCK_TOP:
-		say(v,
-		    "no zone of %s was found below %s%s: correct the name or its delegation; if "
-		    "that zone is really yours, set `server:`",
-		    is_alias(f) ? f->owner : f->domain,
-		    strcmp(f->zone, ".") == 0 ? "the root " : "the top-level zone ", f->zone);
+		say_no_zone(f, v);
 		return;
 	case PUB_BLOCK_NOT_AUTH:
 		say(v,
@@ -295,8 +321,7 @@ static void say_block(const struct pub_failure *f, struct pub_verdict *v)
 	case PUB_BLOCK_TARGET:
 		say(v,
 		    "a target did not pass its checks, so its record is not published at %s: see "
-		    "the "
-		    "findings",
+		    "the findings",
 		    f->owner);
 		return;
 	case PUB_BLOCK_LAST:
@@ -306,12 +331,7 @@ static void say_block(const struct pub_failure *f, struct pub_verdict *v)
 		    f->owner, f->domain);
 		return;
 	case PUB_BLOCK_ELSEWHERE:
-		say(v,
-		    "something else publishes %s at %s (the host itself, or another kmsbeacon), so "
-		    "clients still come: stop it there (on a Windows host slmgr /cdns) and delete "
-		    "the record%s",
-		    f->other, f->owner,
-		    f->stage == PUB_STAGE_READ ? ", or use --force" : "; it is looked at again");
+		say_elsewhere(f, v);
 		return;
 	case PUB_BLOCK_ALIAS_LOOP:
 		say(v, "the CNAMEs at %s loop or are more than can be followed: repair them",
@@ -399,7 +419,7 @@ static void judge(const struct pub_failure *f, struct pub_verdict *ret)
 		return;
 	}
 	ret->hresult = hresult_from_err(f->err);
-	ret->has_rcode = pub_rcode_of(f->err, &ret->rcode);
+	ret->has_rcode = rcode_of(f->err, &ret->rcode);
 	if (f->err == ERR_RCODE_OTHER) {
 		ret->has_rcode = true;
 		ret->rcode = f->hint_rcode;

@@ -63,9 +63,6 @@ struct pub_verdict {
 
 void pub_explain(const struct pub_failure *f, struct pub_verdict *ret);
 
-/** RCODE of an error: ERR_RCODE_*, ERR_TSIG_PEER_*. false for an error that is none. */
-bool pub_rcode_of(int err, unsigned *ret_rcode);
-
 /** The hint where the primary that said no is a domain controller. */
 void pub_explain_ad(const char *zone, const char *mname, char hint[PUB_HINT_MAX]);
 
