@@ -6,7 +6,9 @@
 
 uint8_t *net_rx_buffer(void)
 {
-	static _Thread_local uint8_t rx[NET_RX_SIZE];
+	/* Not _Thread_local: that would be zeroed, and so be real memory, in every thread at its
+	 * start. */
+	static uint8_t rx[NET_RX_SIZE];
 
 	return rx;
 }

@@ -28,8 +28,8 @@ void gather_again(struct buf *held, gather_use_fn *use, void *ctx);
 #define NET_RX_SIZE 65536 /* the largest datagram, and one read of a stream */
 
 /**
- * The read buffer that all sockets of this thread share: libuv fills it and calls back at once, so
- * its content never outlives one callback.
+ * The read buffer that all sockets of the process share: libuv fills it and calls back at once, so
+ * its content never outlives one callback. For the loop's thread; there is one loop.
  */
 uint8_t *net_rx_buffer(void);
 
