@@ -100,6 +100,21 @@ static int map_error(sqlite3 *h, int rc)
 	}
 }
 
+/* Where it is not told otherwise, SQLite takes 20 pages from the heap for each cache it opens, and
+ * writes to all of them. The few that a state file has can come one by one. */
+static void configure_sqlite(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+}
+
+static int open_sqlite(const char *path, sqlite3 **ret, int flags)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, configure_sqlite);
+	return sqlite3_open_v2(path, ret, flags | SQLITE_OPEN_NOMUTEX, NULL);
+}
+
 static int exec_script(sqlite3 *h, const char *sql)
 {
 	return map_error(h, sqlite3_exec(h, sql, NULL, NULL, NULL));
@@ -365,7 +380,7 @@ static int open_db(struct store_db *db, const char *path, const struct store_sch
 	err = create_file(path, info);
 	if (err != 0)
 		return err;
-	rc = sqlite3_open_v2(path, &db->h, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	rc = open_sqlite(path, &db->h, SQLITE_OPEN_READWRITE);
 	if (rc != SQLITE_OK) {
 		err = map_error(db->h, rc);
 		goto fail;
@@ -562,7 +577,7 @@ int store_read(const char *path, int (*run)(void *ctx, struct store_db *db), voi
 {
 	struct store_db db = { 0 };
 	struct err_info info = { 0 };
-	int rc = sqlite3_open_v2(path, &db.h, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	int rc = open_sqlite(path, &db.h, SQLITE_OPEN_READONLY);
 	int err = rc == SQLITE_OK ? 0 : map_error(db.h, rc);
 
 	if (err == 0)
