@@ -38,16 +38,21 @@ struct sim_dns_ways {
 	bool update_answer_lost; /* done, and never answered */
 	bool unsigned_answers;   /* to signed requests */
 	uint16_t tsig_error;     /* BADKEY, BADSIG, BADTIME */
-	int32_t clock_off_s;     /* its clock against the world's: BADTIME beyond the fudge */
+	int32_t clock_off_s;     /* its clock against the world's, which sim_step_clock() does not
+				    move: BADTIME beyond the fudge */
+	uint32_t ttl_max;        /* caps what an update adds, and says NOERROR; 0: any TTL */
 	uint32_t answer_ms;      /* later by so much */
-	uint32_t transfer_ms;    /* secondaries: after the primary's change (default 500) */
+	uint32_t transfer_ms;    /* secondaries: after the primary's change; 0: 500 */
 	bool no_transfer;        /* secondaries: stays as it is */
 };
 
-/** @p ip without port; it serves on port 53. */
+/** @p ip without port; it serves on port 53. All servers and zones are made before the first life.
+ */
 struct sim_dns_server *sim_dns_server(const char *name, const char *ip);
 struct sim_dns_server *sim_dns_find(const char *name); /* NULL: no such server */
 const char *sim_dns_name(const struct sim_dns_server *s);
+/** To change them: ask for them anew for each change, which takes effect at this very time, but
+ * after the running event (ports are opened and closed, a transfer that was due is made). */
 struct sim_dns_ways *sim_dns_ways(struct sim_dns_server *s);
 /** A zone with its SOA (mname: the first server), an NS and an address for each server, and nothing
  * else. The first server is the primary. @p key: text of a BIND key file whose key may update it;
@@ -62,6 +67,8 @@ struct sim_zone *sim_zone_find(const char *apex);
 void sim_zone_add(struct sim_zone *z, const char *owner, const char *type, uint32_t ttl,
 		  const char *rdata);
 void sim_zone_delete(struct sim_zone *z, const char *owner, const char *type, const char *rdata);
+/** The primary sends one NOTIFY (RFC 1996) there, unsigned. */
+void sim_zone_notify(struct sim_zone *z, const struct addr *to);
 /** What a server has now. @return how many were copied. */
 size_t sim_zone_records(const struct sim_zone *z, const struct sim_dns_server *s, const char *owner,
 			const char *type, struct sim_record *ret, size_t max);
@@ -75,7 +82,10 @@ struct sim_dns_server *sim_resolver(const char *name, const char *ip, bool cache
 /** What came and what was answered, as one line for traces and patterns:
  *	"ns1 query SRV _vlmcs._tcp.corp.example -> NOERROR 2"      (answers)
  *	"ns1 update corp.example add 3600 0 0 1688 kms1.corp.example, delete ... -> NOERROR"
- *	"ns1 axfr ..." is none of ours and never sent.
+ *	"ns1 notify corp.example -> 10.0.0.2:53", and "ns1 notify corp.example answered"
+ * In an update "0 0 1688 kms1..." is an SRV; of another type the type is before it. A deletion of a
+ * whole set is "delete-set SRV", of a whole name "delete-name"; "when 2" at the end of the changes:
+ * with so many prerequisites. A TSIG error is behind the rcode: "-> NOTAUTH BADTIME".
  * An answer that is not sent: "-> nothing". @p applied: an update that changed the zone. */
 struct sim_dns_event {
 	const struct sim_dns_server *server;
