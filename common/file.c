@@ -10,18 +10,51 @@
 
 #include "common/err.h"
 
+/* How much there may be to read: of a file as much as it has now and one octet, to see its end. */
+static size_t expected(int fd, size_t room)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0 &&
+	    (uintmax_t)st.st_size < room)
+		return (size_t)st.st_size + 1;
+	return room;
+}
+
+/* As buf_reserve(), but what has been read may be a secret, of which a realloc would leave a copy
+ * behind. */
+static int make_room(struct buf *b, size_t room, uint8_t **ret_at)
+{
+	struct buf larger;
+	int err;
+
+	if (b->data == NULL || b->cap - b->len >= room)
+		return buf_reserve(b, room, ret_at);
+	buf_init(&larger, b->max);
+	err = buf_reserve(&larger, b->len + room, ret_at);
+	if (err != 0)
+		return err;
+	memcpy(larger.data, b->data, b->len);
+	larger.len = b->len;
+	*ret_at = larger.data + larger.len;
+	mem_wipe(b->data, b->len);
+	buf_done(b);
+	*b = larger;
+	return 0;
+}
+
 int file_read_fd(int fd, struct buf *b)
 {
+	size_t left = expected(fd, b->max - b->len);
+
 	for (;;) {
-		size_t room = b->max - b->len;
+		size_t room = left > 0 ? left : b->max - b->len; /* it has grown meanwhile */
 		uint8_t extra;
 		uint8_t *at = &extra;
 		ssize_t n;
 
-		/* Room for all of it at once: a later realloc would leave a copy of a secret
-		 * behind. */
 		if (room > 0) {
-			int err = buf_reserve(b, room, &at);
+			int err = make_room(b, room, &at);
 
 			if (err != 0)
 				return err;
@@ -35,6 +68,8 @@ int file_read_fd(int fd, struct buf *b)
 			b->len += (size_t)n;
 		else if (errno != EINTR)
 			return -errno;
+		if (n > 0)
+			left = room - (size_t)n;
 	}
 }
 

@@ -1,6 +1,7 @@
 #include "common/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -68,6 +69,42 @@ static void t_bound_is_exact(void **state)
 	}
 }
 
+/* Its maximum may be megabytes that nothing is read into. */
+static void t_memory_is_of_the_size_of_the_file(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 64u << 20);
+	assert_int_equal(file_replace(in_dir("a"), "1234", 4), 0);
+	assert_int_equal(file_read(in_dir("a"), &b), 0);
+	assert_int_equal(b.len, 4);
+	assert_true(b.cap <= 64);
+	buf_done(&b);
+}
+
+/* What stands there at the start is read, and what comes behind it. */
+static void t_what_is_there_already_stays(void **state)
+{
+	static char text[300];
+	struct buf b;
+	int fd;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	buf_init(&b, 1000);
+	assert_int_equal(buf_append(&b, "begin", 5), 0);
+	assert_int_equal(file_replace(in_dir("a"), text, sizeof(text)), 0);
+	fd = open(in_dir("a"), O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(file_read_fd(fd, &b), 0);
+	(void)close(fd);
+	assert_int_equal(b.len, 5 + sizeof(text));
+	assert_memory_equal(b.data, "beginxxx", 8);
+	assert_memory_equal(b.data + 5, text, sizeof(text));
+	buf_done(&b);
+}
+
 static void t_what_is_no_file_is_not_read(void **state)
 {
 	struct buf b;
@@ -98,6 +135,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_replaced_file_is_private_and_reads_back),
 		cmocka_unit_test(t_bound_is_exact),
+		cmocka_unit_test(t_memory_is_of_the_size_of_the_file),
+		cmocka_unit_test(t_what_is_there_already_stays),
 		cmocka_unit_test(t_what_is_no_file_is_not_read),
 		cmocka_unit_test(t_failed_replace_leaves_the_old_file_and_nothing_else),
 	};
