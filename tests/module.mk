@@ -3,13 +3,13 @@ UNIT_SRCS     := $(sort $(wildcard tests/unit/test_*.c))
 TESTLIB_SRCS  := $(sort $(wildcard tests/lib/*.c))
 UNIT_BINS     := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/tests/%)
 
-# Fuzzing: tests/fuzz/fuzz_NAME.c is a target, tests/fuzz/corpus/NAME/ its stored inputs.
-# make fuzz FUZZ_SECONDS=10   looks for new inputs that long, for each target (FUZZ_TARGETS="a b": only those)
-# make fuzz-replay            runs the stored inputs as plain programs
+# Fuzzing: tests/fuzz/fuzz_NAME.c is a target, tests/fuzz/corpus/NAME/ its stored inputs (tools/fuzz).
+# make fuzz FUZZ_SECONDS=10   looks for new inputs that long, for each target (FUZZ_TARGETS="a b": only those; FUZZ_JOBS at once)
+# make fuzz-check             runs the stored inputs and a bounded number of random changes of them
 FUZZ_SECONDS  ?= 10
 FUZZ_SRCS     := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_TARGETS  ?= $(FUZZ_SRCS:tests/fuzz/fuzz_%.c=%)
-FUZZ_FLAGS    := -max_len=4096 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1
+export FUZZ_SECONDS
 
 # cmocka only for what tests/lib needs
 $(BUILD)/fuzzers/find_%: $(BUILD)/tests/fuzz/fuzz_%.o $(TESTLIB_SRCS:%.c=$(BUILD)/%.o) $(BUILD)/libkmsbeacon.a
@@ -17,31 +17,12 @@ $(BUILD)/fuzzers/find_%: $(BUILD)/tests/fuzz/fuzz_%.o $(TESTLIB_SRCS:%.c=$(BUILD
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lcmocka
 
-$(BUILD)/fuzzers/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/main.o $(TESTLIB_SRCS:%.c=$(BUILD)/%.o) \
-		$(BUILD)/libkmsbeacon.a
-	@mkdir -p $(@D)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
-
-.PHONY: fuzz fuzz-bins fuzz-replay fuzz-replay-bins
+.PHONY: fuzz fuzz-bins fuzz-check
 fuzz-bins: $(FUZZ_TARGETS:%=$(BUILD)/fuzzers/find_%)
-fuzz-replay-bins: $(FUZZ_TARGETS:%=$(BUILD)/fuzzers/replay_%)
 
-# New inputs go to build/fuzz/found/NAME, a failing one to build/fuzz/NAME-crash-*.
-fuzz:
-	@$(MAKE) --no-print-directory VARIANT=asan BUILD=build/fuzz EXTRA_CFLAGS=-fsanitize=fuzzer-no-link fuzz-bins
-	@for t in $(FUZZ_TARGETS); do \
-		mkdir -p build/fuzz/found/$$t; \
-		build/fuzz/fuzzers/find_$$t $(FUZZ_FLAGS) -max_total_time=$(FUZZ_SECONDS) \
-			-artifact_prefix=build/fuzz/$$t- build/fuzz/found/$$t tests/fuzz/corpus/$$t \
-			>build/fuzz/$$t.log 2>&1 || { tail -n 60 build/fuzz/$$t.log; echo "fuzz $$t: FAILED"; exit 1; }; \
-		echo "fuzz $$t: $$(grep -a -m1 number_of_executed_units build/fuzz/$$t.log | tr -dc 0-9) inputs in" \
-			"$(FUZZ_SECONDS) s, none fails"; \
-	done
-
-fuzz-replay:
-	@$(MAKE) --no-print-directory VARIANT=asan fuzz-replay-bins
-	@for t in $(FUZZ_TARGETS); do build/asan/fuzzers/replay_$$t tests/fuzz/corpus/$$t || exit 1; done
+fuzz fuzz-check:
+	@$(MAKE) --no-print-directory VARIANT=asan fuzz-bins
+	@tools/fuzz $(if $(filter fuzz,$@),find,check) $(FUZZ_TARGETS)
 
 # Benchmarks: a table against other programs in one run; never a pass or a failure (docs/benchmarks.md).
 BENCH_TOOLS   := $(BUILD)/bench/delay $(BUILD)/bench/measure $(BUILD)/bench/echo $(BUILD)/bench/kmsload $(BUILD)/bench/presigned $(BUILD)/bench/rpchost

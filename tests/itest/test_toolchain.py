@@ -84,18 +84,18 @@ def test_integration_output_is_counted(name, tmp_path):
 
 # ---- check ----
 
-STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "faults", "fuzz inputs", "integration")
+STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "faults", "fuzz", "integration")
 
 
 @pytest.fixture
 def tree(tmp_path):
     """tools/check in a tree whose stages are one-liners."""
     shutil.copy(os.path.join(ROOT, "tools", "check"), (tmp_path / "tools").mkdir() or tmp_path / "tools" / "check")
-    for tool in ("deps", "lint"):
+    for tool in ("deps", "fuzz", "lint"):
         script(tmp_path / "tools" / tool, "#!/bin/sh\n")
     unit = "#!/bin/sh\n[ $1 = unit ] && echo '7 passed, 0 failed' || echo '3 passed, 0 failed'\n"
     script(tmp_path / "tools" / "run-tests", unit)
-    (tmp_path / "Makefile").write_text("all unit-bins fault-bins fuzz-replay:\n\t@[ '$(CI)' = true ]\n")
+    (tmp_path / "Makefile").write_text("all unit-bins fault-bins fuzz-bins:\n\t@[ '$(CI)' = true ]\n")
     return tmp_path
 
 
