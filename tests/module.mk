@@ -74,3 +74,45 @@ fault-bins: $(FAULT_BINS)
 faults:
 	@$(MAKE) --no-print-directory VARIANT=asan fault-bins
 	@tools/run-tests faults
+
+# The played machine (tests/sim/sim.h): copies of our library and of libuv whose system calls are those of tests/sim. Above it:
+# tests/sim/test_NAME.c   the machine itself, and the models in it      $(BUILD)/sim/test_NAME
+# tests/replay/*.c        the runner of the scripts                     $(BUILD)/replay/replay
+# tests/chaos/*.c         the whole-system test                         $(BUILD)/chaos/chaos
+SIM_TESTS     := $(sort $(wildcard tests/sim/test_*.c))
+SIM_OBJS      := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SIM_TESTS),$(sort $(wildcard tests/sim/*.c))))
+SIM_BINS      := $(SIM_TESTS:tests/sim/%.c=$(BUILD)/sim/%) $(foreach p,replay chaos,$(if $(wildcard tests/$p/*.c),$(BUILD)/$p/$p))
+SIM_LIBS      := $(BUILD)/sim/libkmsbeacon.a $(BUILD)/sim/libuv.a
+SIM_LDLIBS    := $(filter-out -luv,$(LDLIBS)) -lcmocka -ldl
+LIBUV_A       := $(shell pkg-config --variable=libdir libuv 2>/dev/null)/libuv_a.a
+
+$(BUILD)/sim/calls: $(SIM_OBJS)
+	@mkdir -p $(@D)
+	$(Q)nm --defined-only $^ | awk '/ [BDT] sim_call_/ { print substr($$3, 10), $$3 }' >$@
+
+$(BUILD)/sim/libkmsbeacon.a: $(BUILD)/libkmsbeacon.a $(BUILD)/sim/calls
+	$(call say,COPY,$@)
+	$(Q)objcopy --redefine-syms=$(BUILD)/sim/calls $< $@
+
+$(BUILD)/sim/libuv.a: $(LIBUV_A) $(BUILD)/sim/calls
+	$(call say,COPY,$@)
+	$(Q)objcopy --redefine-syms=$(BUILD)/sim/calls $< $@
+
+$(BUILD)/sim/test_%: $(BUILD)/tests/sim/test_%.o $(SIM_OBJS) $(SIM_LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SIM_LDLIBS)
+
+define SIM_PROGRAM
+$(BUILD)/$(1)/$(1): $$(patsubst %.c,$(BUILD)/%.o,$$(sort $$(wildcard tests/$(1)/*.c))) $$(SIM_OBJS) $$(SIM_LIBS)
+	@mkdir -p $$(@D)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(SIM_LDLIBS)
+endef
+$(foreach p,replay chaos,$(eval $(call SIM_PROGRAM,$(p))))
+
+.PHONY: sim sim-bins
+sim-bins: $(SIM_BINS)
+
+sim:
+	@$(MAKE) --no-print-directory VARIANT=asan sim-bins
+	@tools/run-tests sim

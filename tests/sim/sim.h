@@ -41,8 +41,9 @@
 
 /* ---- the world ---- */
 
-/** Make it, empty. Everything random in it comes from @p seed. Once in a program. */
+/** Make it, empty; one that was before is gone. Everything random in it comes from @p seed. */
 void sim_new(uint64_t seed);
+uint64_t sim_seed(void);
 /** Zeroed memory of the world, never given back. Ends the program where SIM_MEMORY_MAX is used up.
  */
 void *sim_alloc(size_t size);
@@ -59,8 +60,14 @@ typedef void sim_event_fn(void *ctx, uint64_t arg);
 void sim_at(uint64_t at_ms, sim_event_fn *fn, void *ctx, uint64_t arg);
 void sim_after(uint64_t ms, sim_event_fn *fn, void *ctx, uint64_t arg);
 
-/** Ends the test with this sentence, the seed, the time and the last lines of the log. */
+/** Ends the test with this sentence, the seed, the time and the last lines of the log: in a life,
+ * the life (SIM_BROKEN). */
 void sim_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+/** That sentence, or why a life broke otherwise; "" where nothing did. */
+const char *sim_failure(void);
+/** Of all that crossed the border of the machine, and when: the same for two runs that are alike.
+ */
+uint64_t sim_digest(void);
 
 /* ---- datagrams, as a model sends and gets them ---- */
 
@@ -99,6 +106,10 @@ void sim_conn_write(struct sim_conn *c, const uint8_t *data, size_t len);
 /** In order, after what was written; or with a reset. closed() does not follow. */
 void sim_conn_close(struct sim_conn *c);
 void sim_conn_reset(struct sim_conn *c);
+/** Nothing more is written, and data() goes on: closed() follows when the peer has closed too. */
+void sim_conn_shutdown(struct sim_conn *c);
+/** Read nothing for now, so that the peer's window shuts. */
+void sim_conn_hold(struct sim_conn *c, bool hold);
 
 /* ---- what the network does ---- */
 
@@ -126,15 +137,18 @@ enum sim_end {
 struct sim_life {
 	enum sim_end end;
 	int code;
+	size_t sockets; /* that it left open */
 };
 
 struct sim_process {
 	int argc;
-	char **argv; /* [0] "kmsbeacon"; what cli_main() is given */
+	char **argv;                        /* [0] "kmsbeacon"; what cli_main() is given */
+	int (*main)(int argc, char **argv); /* NULL: cli_main() */
 	/** Addresses of this machine: the source of what it sends (the first of a family, unless
 	 * bound), and where it can be reached. Loopback is always among them. */
 	const struct addr *own;
 	size_t n_own;
+	const char *hostname; /* NULL: node.corp.example */
 	/** Each line the program writes to stderr, without its newline; may be NULL. */
 	void (*line)(void *ctx, const char *line);
 	/** What it wrote to stdout, at its end; may be NULL. */
@@ -157,9 +171,10 @@ void sim_disk_ms(uint32_t ms);
  * sanitizers and glibc tell). */
 size_t sim_open_sockets(void);
 size_t sim_heap_bytes(void);
-/** Calls of epoll_wait that ended, and those of them that found nothing to do: for "no wake-up
- * without cause". */
+/** Calls of epoll_wait that ended, in all lives, and those of them that only waited in vain for a
+ * time: for "no wake-up without cause". */
 uint64_t sim_wakeups(void);
+uint64_t sim_timeouts(void);
 
 /** Send one request, a JSON object, to the control socket at @p path, from an event; @p answer gets
  * the line that came, or NULL where there was none. */

@@ -1,0 +1,117 @@
+/* The real daemon in the played machine. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/sim/sim.h"
+
+#define DAY_MS UINT64_C(86400000)
+
+struct scene {
+	char dir[64];
+	char config[128];
+	struct addr own;
+	size_t *n_ready; /* in the world */
+	bool show;
+};
+
+static void on_line(void *ctx, const char *line)
+{
+	struct scene *s = ctx;
+
+	if (s->show)
+		(void)dprintf(STDERR_FILENO, "%8llu %s\n", (unsigned long long)sim_now(), line);
+	if (strstr(line, "daemon.ready") != NULL)
+		++*s->n_ready;
+}
+
+static void write_config(struct scene *s, const char *rest)
+{
+	FILE *f;
+
+	(void)snprintf(s->dir, sizeof(s->dir), "%s/kmsbeacon-sim-XXXXXX",
+		       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(s->dir));
+	(void)snprintf(s->config, sizeof(s->config), "%s/kmsbeacon.yaml", s->dir);
+	f = fopen(s->config, "w");
+	assert_non_null(f);
+	(void)fprintf(f,
+		      "node:\n  state_dir: %s\n"
+		      "  control:\n    socket: %s/control\n"
+		      "discovery:\n  resolvers: [10.0.0.1]\n%s",
+		      s->dir, s->dir, rest);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void remove_dir(const struct scene *s)
+{
+	char cmd[128];
+
+	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", s->dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+static void begin(struct scene *s, uint64_t seed)
+{
+	*s = (struct scene){ .show = getenv("SIM_SHOW") != NULL };
+	sim_new(seed);
+	assert_int_equal(addr_parse("10.0.0.2", 0, &s->own), 0);
+	s->n_ready = sim_alloc(sizeof(*s->n_ready));
+}
+
+static struct sim_life run(struct scene *s)
+{
+	char *argv[] = { (char[]){ "kmsbeacon" }, (char[]){ "run" }, (char[]){ "-c" }, s->config,
+			 NULL };
+	const struct sim_process p = {
+		.argc = 4,
+		.argv = argv,
+		.own = &s->own,
+		.n_own = 1,
+		.line = on_line,
+		.ctx = s,
+	};
+
+	return sim_run(&p);
+}
+
+static void send_signal(void *ctx, uint64_t arg)
+{
+	(void)ctx;
+	sim_signal((int)arg);
+}
+
+static void t_starts_and_stops(void **state)
+{
+	struct scene s;
+	struct sim_life life;
+
+	(void)state;
+	begin(&s, 1);
+	write_config(&s, "service:\n  mode: \"off\"\n");
+	sim_at(10 * DAY_MS, send_signal, NULL, SIGTERM);
+	life = run(&s);
+	assert_int_equal(life.end, SIM_ENDED);
+	assert_int_equal(life.code, 0);
+	assert_int_equal(life.sockets, 0);
+	assert_int_equal(*s.n_ready, 1);
+	assert_in_range(sim_now(), 10 * DAY_MS, 10 * DAY_MS + 10000);
+	remove_dir(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t_starts_and_stops),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
