@@ -5,12 +5,14 @@
 # make fuzz       look for inputs that break a parser, FUZZ_SECONDS=10 for each of the targets
 # make format     rewrite the sources with clang-format
 # make valgrind   unit tests under valgrind, some minutes
+# make coverage   which lines and branches the tests run, as a table (COVERAGE="unit faults": only those stages)
 # make bench      figures beside other programs, as a table; no part of make check
 # make install    program, manual pages, systemd units, bash completion below PREFIX (/usr/local); DESTDIR for packagers
 # make uninstall  takes these away again; configuration and state stay
 # make soak       relays, name servers and KMS hosts killed and restarted under load, SOAK_MINUTES=10
 #
-# V=1 shows whole commands. VARIANT picks flags and a folder: release (default, gcc), asan (clang, ASan and UBSan), clang (clang, -Werror).
+# V=1 shows whole commands. VARIANT picks flags and a folder: release (default, gcc), asan (clang, ASan and UBSan), clang (clang, -Werror),
+# coverage (clang, counts which lines run).
 
 VARIANT ?= release
 BUILD   := build/$(VARIANT)
@@ -26,8 +28,13 @@ else ifeq ($(VARIANT),asan)
 CC      := clang
 # fuzzer-no-link: counts edges for the fuzz targets, which so need no second library; a fifth more time for the other tests.
 OPT     := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+else ifeq ($(VARIANT),coverage)
+# %c: counted in a mapped file, so that a process that is killed counts too. %m: one file for each program.
+CC      := clang
+OPT     := -O1 -g -fno-omit-frame-pointer -fcoverage-mapping -mllvm -runtime-counter-relocation \
+           -fprofile-instr-generate=$(CURDIR)/build/coverage/counts/%m%c.profraw
 else
-$(error VARIANT is release, clang or asan)
+$(error VARIANT is release, clang, asan or coverage)
 endif
 
 # -fno-strict-aliasing: libuv's handle casts break the aliasing rules.
@@ -40,7 +47,7 @@ endif
 PKGS    := libuv ldns yaml-0.1 libcrypto sqlite3 jansson
 CFLAGS  := -std=gnu17 $(OPT) $(WARN) -fno-strict-aliasing -fvisibility=hidden -fstack-protector-strong -fPIE \
            -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(EXTRA_CFLAGS)
-LDFLAGS := $(filter -fsanitize%,$(OPT)) -pie -Wl,-z,relro,-z,now
+LDFLAGS := $(filter -fsanitize% -fprofile%,$(OPT)) -pie -Wl,-z,relro,-z,now
 LDLIBS  := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
 
 ifeq ($(V),1)
@@ -93,6 +100,12 @@ valgrind:
 	@tools/deps build test valgrind
 	@$(MAKE) --no-print-directory VARIANT=release unit-bins
 	@tools/run-tests valgrind
+
+# Some ten minutes with all stages: no part of make check. It ends with 1 where a line has neither a test nor an answer.
+.PHONY: coverage
+coverage:
+	@tools/deps build test coverage
+	@tools/coverage $(COVERAGE)
 
 itest: all
 	@tools/run-tests itest

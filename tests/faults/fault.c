@@ -18,6 +18,11 @@
 #include <sanitizer/common_interface_defs.h>
 #include <sanitizer/lsan_interface.h>
 
+/* make coverage counts lines without the sanitizers; a leak is found by make faults. */
+#pragma weak __sanitizer_print_stack_trace
+#pragma weak __sanitizer_set_death_callback
+#pragma weak __lsan_do_recoverable_leak_check
+
 #define RUN_S 20 /* one run of a scenario; much less where nothing hangs */
 
 static const char *const kind_name[FAULT_KINDS] = { "alloc", "uv",  "sqlite", "system",
@@ -81,7 +86,7 @@ bool fault_hit(enum fault_kind kind)
 	if (p->n == 0 || (n != p->n && !(p->all_after && n > p->n)))
 		return false;
 	(void)atomic_fetch_add(&p->hits, 1);
-	if (st.trace)
+	if (st.trace && __sanitizer_print_stack_trace != NULL)
 		__sanitizer_print_stack_trace();
 	return true;
 }
@@ -217,7 +222,8 @@ static void fault_test(void **state)
 	const char *only = getenv("KMSBEACON_FAULT");
 
 	signal(SIGALRM, on_alarm);
-	__sanitizer_set_death_callback(say);
+	if (__sanitizer_set_death_callback != NULL)
+		__sanitizer_set_death_callback(say);
 	if (s->begin != NULL)
 		s->begin();
 	if (only != NULL && *only != '\0') {
@@ -230,7 +236,8 @@ static void fault_test(void **state)
 		s->end();
 	snprintf(st.text, sizeof(st.text), "# %s leaks\n", s->name);
 	st.scenario = s->name;
-	assert_int_equal(__lsan_do_recoverable_leak_check(), 0);
+	if (__lsan_do_recoverable_leak_check != NULL)
+		assert_int_equal(__lsan_do_recoverable_leak_check(), 0);
 	st.scenario = NULL;
 }
 

@@ -22,15 +22,14 @@ def script(path, text):
     path.chmod(0o755)
 
 
-# ---- run-tests ----
-
-
-def load_run_tests():
-    loader = importlib.machinery.SourceFileLoader("run_tests", os.path.join(ROOT, "tools", "run-tests"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("run_tests", loader))
+def load_tool(tool):
+    loader = importlib.machinery.SourceFileLoader(tool.replace("-", "_"), os.path.join(ROOT, "tools", tool))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
 
+
+# ---- run-tests ----
 
 LEAK = "==1==ERROR: LeakSanitizer: detected memory leaks\n"
 TAP = {
@@ -52,7 +51,7 @@ TAP = {
 @pytest.mark.parametrize("name", TAP)
 def test_unit_output_is_counted(name):
     out, code, wanted = TAP[name]
-    r = load_run_tests().read_tap("x", out, code)
+    r = load_tool("run-tests").read_tap("x", out, code)
     assert (r.passed, r.failed, r.skips) == wanted
     assert bool(r.report) == bool(r.failed)
     assert not r.failed or out.rstrip() in r.report
@@ -371,3 +370,58 @@ def test_each_finding_names_tests_that_exist():
                     source = f.read()
                 row = re.search(rf'^    "{parameter}": Fault\(\s*\[([^\]]*)\]', source, re.M)
                 assert row and f'"{name}"' in row.group(1), f"{name}: no row {parameter}"
+
+
+# ---- coverage ----
+
+LCOV = """
+SF:/usr/include/other.h
+FN:1,other
+DA:1,0
+SF:{root}/net/a.c
+FN:1,a.c:ran
+FN:5,a.c:failed
+FN:9,a.c:bug
+DA:1,3
+DA:2,1
+DA:3,3
+DA:5,1
+DA:6,0
+DA:7,0
+DA:8,1
+DA:9,1
+DA:10,0
+DA:11,0
+BRDA:1,0,0,3
+BRDA:1,0,1,0
+BRDA:6,0,0,-
+"""
+ANSWERED = ["# why", "net/a.c:failed: the kernel never says so", "net/a.c:ran: was hard once"]
+COVERAGE = {
+    # the list of answers, and (lines answered, lines not answered, stale entries)
+    "no list": ([], (2, 2, 0)),
+    "answered": (ANSWERED[:2], (4, 0, 0)),
+    "stale": (ANSWERED, (4, 0, 1)),
+    "gone": (["net/b.c:gone: x"], (2, 2, 1)),
+}
+
+
+@pytest.mark.parametrize("name", COVERAGE)
+def test_coverage_tells_what_is_not_answered(name, tmp_path, monkeypatch, capsys):
+    lines, wanted = COVERAGE[name]
+    tool = load_tool("coverage")
+    monkeypatch.setattr(tool, "ROOT", str(tmp_path))
+    script(tmp_path / "net" / "a.c", "\n" * 9 + "\tcase 1: /* never */\n\t\tabort();\n}\n")
+    sources = tool.read_lcov(LCOV.format(root=tmp_path), str(tmp_path))
+    answers, wrong = tool.read_answers(lines)
+    assert tool.judge(sources, answers, {"all": False, "branches": True}) == wanted and not wrong
+    out = capsys.readouterr().out.split("\n")
+    assert out[0].startswith("net/a.c:6-7 ")
+    assert any(line.split()[:2] == ["net/a.c:1", "ran"] for line in out)
+    assert any(line.startswith("net/a.c:10-11 ") and line.endswith("abort()") for line in out)
+    assert tool.table(sources).split("\n")[2].split() == ["net", "1", "10", "6", "60.0", "3", "1", "33.3"]
+
+
+def test_coverage_refuses_a_wrong_list():
+    answers, wrong = load_tool("coverage").read_answers(["net/a.c:f:", "net/a.c:f: x", "net/a.c:f: y", "f: x"])
+    assert list(answers) == [("net/a.c", "f")] and len(wrong) == 3
