@@ -83,7 +83,7 @@ def test_integration_output_is_counted(name, tmp_path):
 
 # ---- check ----
 
-STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "faults", "fuzz", "integration")
+STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "faults", "simulation", "fuzz", "integration")
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def tree(tmp_path):
         script(tmp_path / "tools" / tool, "#!/bin/sh\n")
     unit = "#!/bin/sh\n[ $1 = unit ] && echo '7 passed, 0 failed' || echo '3 passed, 0 failed'\n"
     script(tmp_path / "tools" / "run-tests", unit)
-    (tmp_path / "Makefile").write_text("all unit-bins fault-bins fuzz-bins:\n\t@[ '$(CI)' = true ]\n")
+    (tmp_path / "Makefile").write_text("all unit-bins fault-bins fuzz-bins sim-bins:\n\t@[ '$(CI)' = true ]\n")
     return tmp_path
 
 
@@ -105,21 +105,21 @@ def check(tree):
 
 def test_check_counts_stages_and_tests(tree):
     code, out = check(tree)
-    assert (code, out[-1]) == (0, "18 passed, 0 failed")
+    assert (code, out[-1]) == (0, "21 passed, 0 failed")
     assert tuple(line[:14].strip() for line in out[:-1]) == STAGES
 
 
 def test_check_says_what_was_skipped(tree):
     script(tree / "tools" / "run-tests", "#!/bin/sh\necho 'skipped: t: no moon'\necho '1 passed, 0 failed, 1 skipped'\n")
     code, out = check(tree)
-    assert (code, out[-1]) == (0, "8 passed, 0 failed, 3 skipped")
-    assert out.count("skipped: t: no moon") == 3
+    assert (code, out[-1]) == (0, "9 passed, 0 failed, 4 skipped")
+    assert out.count("skipped: t: no moon") == 4
 
 
 BROKEN = {
     "deps": ("tools/deps", "0 passed, 1 failed", 1),
-    "lint": ("tools/lint", "17 passed, 1 failed", 8),
-    "tests": ("tools/run-tests", "5 passed, 3 failed", 8),
+    "lint": ("tools/lint", "20 passed, 1 failed", 9),
+    "tests": ("tools/run-tests", "5 passed, 4 failed", 9),
     "build": ("Makefile", "2 passed, 2 failed", 4),
 }
 
@@ -139,7 +139,7 @@ def test_check_fails_with_a_stage(tree, name):
 
 def test_check_counts_a_runner_that_fails_after_its_count(tree):
     script(tree / "tools" / "run-tests", "#!/bin/sh\necho '1 passed, 0 failed'\nexit 1\n")
-    assert check(tree)[1][-1] == "8 passed, 3 failed"
+    assert check(tree)[1][-1] == "9 passed, 4 failed"
 
 
 # ---- deps ----

@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -83,6 +84,8 @@ time_t sim_call_time(time_t *ret);
 ssize_t sim_call_getrandom(void *buf, size_t size, unsigned flags);
 pid_t sim_call_getpid(void);
 int sim_call_gethostname(char *ret, size_t size);
+int sim_call_getrlimit(int what, struct rlimit *ret);
+int sim_call_setrlimit(int what, const struct rlimit *to);
 int sim_call_isatty(int fd);
 int sim_call_getifaddrs(struct ifaddrs **ret);
 void sim_call_freeifaddrs(struct ifaddrs *list);

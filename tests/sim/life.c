@@ -15,12 +15,9 @@
 #include "tests/sim/calls.h"
 #include "tests/sim/machine.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_ASAN 1
+#if SIM_SANITIZED
 int __lsan_do_recoverable_leak_check(void);
 void __lsan_register_root_region(const void *p, size_t size);
-#endif
 #endif
 
 #define LINE_MAX_ 65536u
@@ -101,7 +98,7 @@ static void give_output(void)
 
 static void look_for_leaks(void)
 {
-#ifdef HAS_ASAN
+#if SIM_SANITIZED
 	__lsan_register_root_region(world, world->used);
 	if (__lsan_do_recoverable_leak_check() != 0)
 		sim_fail("the program has not given back all of its memory");
@@ -154,6 +151,7 @@ static void __attribute__((noreturn)) live(const struct sim_process *p)
 	static const char *const not_ours[] = { "NOTIFY_SOCKET",  "LISTEN_PID",   "LISTEN_FDS",
 						"LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC" };
 	const struct rlimit none = { 0, 0 };
+	struct rlimit files;
 	int code;
 
 	life_process = p;
@@ -161,6 +159,10 @@ static void __attribute__((noreturn)) live(const struct sim_process *p)
 		(void)unsetenv(not_ours[i]);
 	(void)setenv("TZ", "UTC", 1);
 	(void)setrlimit(RLIMIT_CORE, &none);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
 	open_output();
 	threads_begin();
 	optind = 0;

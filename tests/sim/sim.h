@@ -39,6 +39,15 @@
 #define SIM_RULES_MAX   64
 #define SIM_PACKET_MAX  65535
 
+/** Is this built with AddressSanitizer (which tells of leaks too)? */
+#define SIM_SANITIZED 0
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#undef SIM_SANITIZED
+#define SIM_SANITIZED 1
+#endif
+#endif
+
 /* ---- the world ---- */
 
 /** Make it, empty; one that was before is gone. Everything random in it comes from @p seed. */

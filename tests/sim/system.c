@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -16,8 +17,9 @@
 #include "tests/sim/calls.h"
 #include "tests/sim/machine.h"
 
-#define BOOT_MS 1000000u /* the machine ran for so long before */
-#define OWN_PID 4000
+#define BOOT_MS   1000000u /* the machine ran for so long before */
+#define OWN_PID   4000
+#define FILES_MAX 1048576 /* that it is allowed, whatever this machine allows */
 
 /* ---- time ---- */
 
@@ -96,6 +98,19 @@ int sim_call_gethostname(char *ret, size_t size)
 	return 0;
 }
 
+int sim_call_getrlimit(int what, struct rlimit *ret)
+{
+	if (what != RLIMIT_NOFILE)
+		return getrlimit((__rlimit_resource_t)what, ret);
+	*ret = (struct rlimit){ FILES_MAX, FILES_MAX };
+	return 0;
+}
+
+int sim_call_setrlimit(int what, const struct rlimit *to)
+{
+	return what != RLIMIT_NOFILE ? setrlimit((__rlimit_resource_t)what, to) : 0;
+}
+
 int sim_call_isatty(int fd)
 {
 	(void)fd;
@@ -168,16 +183,13 @@ long sim_call_syscall(long number, ...)
 	return syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_ASAN 1
+#if SIM_SANITIZED
 size_t __sanitizer_get_current_allocated_bytes(void);
-#endif
 #endif
 
 size_t sim_heap_bytes(void)
 {
-#ifdef HAS_ASAN
+#if SIM_SANITIZED
 	return __sanitizer_get_current_allocated_bytes();
 #else
 	return mallinfo2().uordblks;

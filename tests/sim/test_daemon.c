@@ -19,7 +19,7 @@ struct scene {
 	char dir[64];
 	char config[128];
 	struct addr own;
-	size_t *n_ready; /* in the world */
+	size_t *n_ready, *n_answers; /* in the world */
 	bool show;
 };
 
@@ -65,6 +65,7 @@ static void begin(struct scene *s, uint64_t seed)
 	sim_new(seed);
 	assert_int_equal(addr_parse("10.0.0.2", 0, &s->own), 0);
 	s->n_ready = sim_alloc(sizeof(*s->n_ready));
+	s->n_answers = sim_alloc(sizeof(*s->n_answers));
 }
 
 static struct sim_life run(struct scene *s)
@@ -107,10 +108,84 @@ static void t_starts_and_stops(void **state)
 	remove_dir(&s);
 }
 
+/* ---- commands, a crash, a reload ---- */
+
+static void on_answer(void *ctx, const char *line)
+{
+	struct scene *s = ctx;
+
+	if (line != NULL && strstr(line, "\"exit\":0") != NULL)
+		++*s->n_answers;
+	if (s->show)
+		(void)dprintf(STDERR_FILENO, "%8llu answer: %s\n", (unsigned long long)sim_now(),
+			      line != NULL ? line : "none");
+}
+
+static void ask_status(void *ctx, uint64_t arg)
+{
+	struct scene *s = ctx;
+	char path[96];
+
+	(void)arg;
+	(void)snprintf(path, sizeof(path), "%s/control", s->dir);
+	sim_control(path, "{\"command\":\"status\"}", on_answer, s);
+}
+
+static void crash(void *ctx, uint64_t arg)
+{
+	(void)ctx;
+	(void)arg;
+	sim_crash();
+}
+
+static void t_answers_crashes_and_comes_again(void **state)
+{
+	struct scene s;
+	struct sim_life life;
+
+	(void)state;
+	begin(&s, 1);
+	write_config(&s, "service:\n  mode: lab\n  listen: [\"10.0.0.2:1688\"]\n");
+	sim_at(1000, ask_status, &s, 0);
+	sim_at(2000, send_signal, NULL, SIGHUP);
+	sim_at(3000, crash, NULL, 0);
+	life = run(&s);
+	assert_int_equal(life.end, SIM_CRASHED);
+	assert_int_equal(sim_now(), 3000);
+	sim_at(9000, ask_status, &s, 0);
+	sim_at(10000, send_signal, NULL, SIGTERM);
+	life = run(&s);
+	assert_int_equal(life.end, SIM_ENDED);
+	assert_int_equal(life.code, 0);
+	assert_int_equal(*s.n_ready, 2);
+	assert_int_equal(*s.n_answers, 2);
+	remove_dir(&s);
+}
+
+static uint64_t lab_run(uint64_t seed)
+{
+	struct scene s;
+
+	begin(&s, seed);
+	write_config(&s, "service:\n  mode: lab\n  listen: [\"10.0.0.2:1688\"]\n");
+	sim_at(DAY_MS / 2, send_signal, NULL, SIGTERM);
+	assert_int_equal(run(&s).end, SIM_ENDED);
+	remove_dir(&s);
+	return sim_digest();
+}
+
+static void t_daemon_runs_alike(void **state)
+{
+	(void)state;
+	assert_true(lab_run(3) == lab_run(3));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_starts_and_stops),
+		cmocka_unit_test(t_answers_crashes_and_comes_again),
+		cmocka_unit_test(t_daemon_runs_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
