@@ -168,7 +168,7 @@ void sim_call_freeifaddrs(struct ifaddrs *list)
 	free(list);
 }
 
-/* libuv's way to sendmmsg() and recvmmsg(); what else it asks goes to the kernel. */
+/* libuv's way to close(), sendmmsg() and recvmmsg(); what else it asks goes to the kernel. */
 long sim_call_syscall(long number, ...)
 {
 	va_list ap;
@@ -178,6 +178,8 @@ long sim_call_syscall(long number, ...)
 	for (size_t i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
+	if (number == SYS_close)
+		return sim_call_close((int)a[0]);
 	if (number == SYS_sendmmsg || number == SYS_recvmmsg)
 		sim_fail("system call %ld is not played", number);
 	return syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
