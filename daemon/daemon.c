@@ -328,8 +328,7 @@ static void on_published(void *ctx, const struct pub_result *r)
 	struct daemon *d = ctx;
 
 	daemon_event_published(d, r);
-	if (d->discovery != NULL && d->state != DAEMON_STOPPING && r->n_changes > 0 &&
-	    pub_result_ok(r))
+	if (d->discovery != NULL && d->state != DAEMON_STOPPING && r->state == PUB_PROVEN)
 		discovery_poke(d->discovery, &r->domain, false);
 }
 

@@ -51,9 +51,10 @@ void daemon_event_published(const struct daemon *d, const struct pub_result *r)
 	dns_name_format(&r->domain, domain);
 	(void)snprintf(info, sizeof(info), "%s", domain);
 	(void)snprintf(text, sizeof(text),
-		       "Publishing KMS to DNS in the domain '%s' was successful: %zu change%s, "
+		       "Publishing KMS to DNS in the domain '%s' was successful: %zu change%s%s, "
 		       "proven.",
-		       domain, r->n_changes, r->n_changes == 1 ? "" : "s");
+		       domain, r->n_changes, r->n_changes == 1 ? "" : "s",
+		       r->n_changes == 0 ? " now, those of a check that was cut short" : "");
 	if (!pub_result_ok(r)) {
 		e.name = "publisher.failed";
 		e.id = EVENT_PUBLISH_FAILED;

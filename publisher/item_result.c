@@ -196,7 +196,7 @@ void pub_item_prove(struct pub_item *it, struct pub_proof_outcome *o)
 	if (f.block != PUB_BLOCK_NONE || f.err != ERR_OK) {
 		pub_item_fail(it, &f);
 	} else if (o->proven) {
-		r->state = it->updated ? PUB_PROVEN : PUB_UNCHANGED;
+		r->state = it->updated || it->plan.settles ? PUB_PROVEN : PUB_UNCHANGED;
 	} else {
 		r->state = PUB_LAGGING;
 		r->err = ERR_TIMEOUT;

@@ -460,10 +460,13 @@ static void mark_seen(struct planner *p, size_t i)
 		     rec != NULL ? rec->returns : 0);
 		return;
 	}
-	if (p->out->classes[i] == PUB_CLASS_OURS && (!was_removed(rec) || is_ours_again(p, i)))
+	if (p->out->classes[i] == PUB_CLASS_OURS && (!was_removed(rec) || is_ours_again(p, i))) {
 		mark_now(p, srv, host, PUB_REC_PUBLISHED, 0);
-	else if (p->out->classes[i] == PUB_CLASS_ADOPTED && wanted)
+		if (rec != NULL && rec->state == PUB_REC_INTENT_ADD)
+			p->out->settles = true;
+	} else if (p->out->classes[i] == PUB_CLASS_ADOPTED && wanted) {
 		mark_now(p, srv, host, PUB_REC_ADOPTED, returns);
+	}
 }
 
 static void mark_unseen(struct planner *p, const struct pub_rec *rec)
@@ -474,6 +477,8 @@ static void mark_unseen(struct planner *p, const struct pub_rec *rec)
 		return;
 	if (rec->state == PUB_REC_WITHDRAWN && w != NONE)
 		return; /* goes on being watched */
+	if (rec->state == PUB_REC_INTENT_DELETE || rec->state == PUB_REC_DELETED)
+		p->out->settles = true;
 	if ((rec->state == PUB_REC_INTENT_DELETE || rec->state == PUB_REC_DELETED) && w != NONE &&
 	    p->in->remember)
 		mark_now(p, &rec->srv, rec_host(p, rec), PUB_REC_WITHDRAWN, rec->returns);

@@ -98,6 +98,9 @@ struct pub_plan {
 	uint32_t ttl_s;   /* of the set afterwards; 0: no set, or none of our business */
 	bool ttl_is_wish; /* ttl_s was asked for: another one is the server's limit */
 	bool need_prereq; /* the UPDATE must be refused if the set is no longer as read */
+	/** What an earlier run sent and did not live to see proven (it was cut short by news, or
+	 * the process ended) is done: the read shows it. Nobody was told yet. */
+	bool settles;
 	bool blocked_by_dot;
 	bool would_empty; /* keep_last: so nothing is changed */
 	/** drain: a record that is not ours leads to the drained host; of the input. NULL: none. */

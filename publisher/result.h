@@ -11,7 +11,7 @@
 #define PUB_SERVER_TEXT_MAX DNSNAME_TEXT_MAX
 
 enum pub_state {
-	PUB_PROVEN,      /* changed, and shown by the servers */
+	PUB_PROVEN,      /* changed, now or by an earlier run, and shown by the servers */
 	PUB_UNCHANGED,   /* nothing to change, and shown by the servers */
 	PUB_PLANNED,     /* dry run: what would be done */
 	PUB_LAGGING,     /* right on the primary; another server does not show it (yet) */

@@ -207,6 +207,8 @@ void plan_row_check(const struct plan_row *r)
 		put(&findings, "%s%s", i > 0 ? " " : "",
 		    finding_info(plan.findings.list[i].id)->id);
 	check(r, "findings", &findings, r->findings);
+	if (plan.settles != r->settles)
+		fail_msg("%s: settles is %d", r->name, plan.settles);
 	if (plan.ttl_s != r->ttl)
 		fail_msg("%s: TTL is %u, not %u", r->name, plan.ttl_s, r->ttl);
 	if (plan.need_prereq != r->prereq)

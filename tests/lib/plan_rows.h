@@ -30,6 +30,7 @@ struct plan_row {
 	bool withdraw_last;
 	uint32_t ttl; /* expected of the plan */
 	bool prereq;
+	bool settles;
 	bool would_empty;
 	size_t absent; /* expected of a drain, as the next */
 	bool elsewhere;

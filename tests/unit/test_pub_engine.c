@@ -242,7 +242,7 @@ static void t_request_comes_first(void **state)
 	test_net_run_until(&f.s.t, &b.done);
 	assert_int_equal(a.calls, 1);
 	assert_int_equal(a.err, 0);
-	assert_int_equal(a.state, PUB_UNCHANGED);
+	assert_int_equal(a.state, PUB_PROVEN);
 	assert_int_equal(b.state, PUB_UNCHANGED);
 	assert_string_equal(rows(&f), "d0.test unchanged");
 	assert_int_equal(f.s.servers[SITE_PRIMARY].updates, 1);
@@ -293,7 +293,8 @@ static void t_reload(void **state)
 	end(&f);
 }
 
-/* What is news does not wait for a secondary that lags, and nothing is lost with the cycle. */
+/* What is news does not wait for a secondary that lags, and nothing is lost with the cycle: the
+ * change that it made is told when the next one has proven it. */
 static void t_poke_during_a_run(void **state)
 {
 	struct fixture f;
@@ -306,7 +307,7 @@ static void t_poke_during_a_run(void **state)
 	f.s.servers[SITE_SECONDARY].thaw_after = 1;
 	pub_engine_poke(f.e);
 	wait_results(&f, 1);
-	assert_string_equal(rows(&f), "d0.test unchanged");
+	assert_string_equal(rows(&f), "d0.test proven");
 	assert_int_equal(f.s.servers[SITE_PRIMARY].updates, 1);
 	end(&f);
 }

@@ -27,6 +27,7 @@ static const struct plan_row rows[] = {
 	  .marks = "",
 	  .ttl = 3600 },
 	{ .name = "an add that happened before a crash is ours",
+	  .settles = true,
 	  .wanted = "local " K1,
 	  .ours = "add local " K1,
 	  .seen = "3600 " K1,
