@@ -58,6 +58,23 @@ def measure(folder, argv, port, codes=(0,), **more):
     return m
 
 
+def cpu_s(pid):
+    """Of all threads of a process, so far."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as f:
+            total += int(f.read().split()[0])
+    return total / 1e9
+
+
+def memory(pid):
+    """kB of a process: "rss" all that is mapped, "pss" of shared pages its share only, "own" what no file stands behind."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+        text = f.read()
+    names = {"rss": "Rss", "pss": "Pss", "own": "Anonymous"}
+    return {what: int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M).group(1)) for what, name in names.items()}
+
+
 def write(folder, name, text):
     path = os.path.join(folder, name)
     with open(path, "w", encoding="ascii") as f:
@@ -79,7 +96,11 @@ def machine(folder):
         m = re.search(r"model name\s*: (.*)", f.read())
     fs = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True).stdout.strip()
     cpu = m.group(1).strip() if m else platform.machine()
-    return f"{os.cpu_count()} cores of {cpu}; Linux {platform.release()}; zones and state on {fs}"
+    gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} cores of {cpu}, {gb:.0f} GB; Linux {platform.release()}; zones and state on {fs}; "
+        f"load {os.getloadavg()[0]:.1f} when it began"
+    )
 
 
 def spread(runs, what="wall_s", digits=3):

@@ -11,13 +11,12 @@ server alone, all its threads, as the kernel's scheduler counted it; the two alt
 import json
 import os
 import pathlib
-import re
 import statistics
 import struct
 import subprocess
 import sys
 
-from common import BUILD, PROGRAM, RUNS, fact, spread, write
+from common import BUILD, PROGRAM, RUNS, cpu_s, fact, memory, spread, write
 from kblib.lab import LabKey, request_stub
 from kblib.loopback import Loopback
 from kblib.process import Process, die_with_parent
@@ -34,20 +33,6 @@ BIND = bytes.fromhex(
     "045d888aeb1cc9119fe808002b10486002000000"
 )
 BIND_ACK, RESPONSE = 60, 24 + 12 + 152 + 4
-
-
-def cpu_s(pid):
-    """Of all threads of a process, so far."""
-    total = 0
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as f:
-            total += int(f.read().split()[0])
-    return total / 1e9
-
-
-def rss_kb(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1))
 
 
 class Daemon(Process):
@@ -100,13 +85,13 @@ def load(server, path):
 
 def idle(daemon, path):
     """Octets that each of many bound connections takes of the daemon's memory."""
-    before = rss_kb(daemon.pid)
+    before = memory(daemon.pid)["rss"]
     with subprocess.Popen(
         [LOAD, "hold", *daemon.where, str(IDLE), path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         preexec_fn=die_with_parent,
     ) as p:
         held = p.stdout.readline().strip() == "held"
-        each = (rss_kb(daemon.pid) - before) * 1024 / IDLE
+        each = (memory(daemon.pid)["rss"] - before) * 1024 / IDLE
         p.stdin.close()
     return each if held else None
 

@@ -22,10 +22,10 @@ import subprocess
 import sys
 import threading
 
-from common import BUILD, PROGRAM, RUNS, fact, spread, version, write
+from common import BUILD, PROGRAM, RUNS, cpu_s, fact, memory, spread, version, write
 from kblib.loopback import Loopback, free_port
 from kblib.process import Process, die_with_parent, wait_until
-from kms import LOAD, cpu_s, rss_kb
+from kms import LOAD
 
 SECONDS = float(os.environ.get("BENCH_RELAY_S", "3"))
 IDLE = 10000
@@ -277,13 +277,13 @@ def kill(folder, which, number):
 
 def hold(relay, folder, n):
     """Octets of the relay's memory that each of n bound clients takes; None: they are not all held."""
-    before = rss_kb(relay.pid)
+    before = memory(relay.pid)["rss"]
     with subprocess.Popen(
         [LOAD, "hold", *relay.where, str(n), os.path.join(folder, "pdus")], stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, text=True, preexec_fn=pinned(OTHER_CORES),
     ) as p:
         held = p.stdout.readline().strip() == "held"
-        each = (rss_kb(relay.pid) - before) * 1024 / n
+        each = (memory(relay.pid)["rss"] - before) * 1024 / n
         p.stdin.close()
     return each if held else None
 
