@@ -5,13 +5,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/sim/sim.h"
+#include "tests/sim/sim_dns.h"
 
 #define DAY_MS UINT64_C(86400000)
 
@@ -33,22 +34,36 @@ static void on_line(void *ctx, const char *line)
 		++*s->n_ready;
 }
 
+#define KEY                                                                                        \
+	"key \"corp\" {\n\talgorithm hmac-sha256;\n\tsecret "                                      \
+	"\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\";\n};\n"
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(close(fd), 0);
+}
+
 static void write_config(struct scene *s, const char *rest)
 {
-	FILE *f;
+	char text[2048], key[128];
 
 	(void)snprintf(s->dir, sizeof(s->dir), "%s/kmsbeacon-sim-XXXXXX",
 		       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	assert_non_null(mkdtemp(s->dir));
 	(void)snprintf(s->config, sizeof(s->config), "%s/kmsbeacon.yaml", s->dir);
-	f = fopen(s->config, "w");
-	assert_non_null(f);
-	(void)fprintf(f,
-		      "node:\n  state_dir: %s\n"
-		      "  control:\n    socket: %s/control\n"
-		      "discovery:\n  resolvers: [10.0.0.1]\n%s",
-		      s->dir, s->dir, rest);
-	assert_int_equal(fclose(f), 0);
+	(void)snprintf(key, sizeof(key), "%s/corp.key", s->dir);
+	write_file(key, KEY);
+	(void)snprintf(text, sizeof(text),
+		       "node:\n  state_dir: %s\n  target: kms1.corp.example\n"
+		       "  control:\n    socket: %s/control\n"
+		       "keys:\n  - { name: corp, file: %s }\n"
+		       "discovery:\n  resolvers: [10.0.0.1]\n%s",
+		       s->dir, s->dir, key, rest);
+	write_file(s->config, text);
 }
 
 static void remove_dir(const struct scene *s)
@@ -180,12 +195,48 @@ static void t_daemon_runs_alike(void **state)
 	assert_true(lab_run(3) == lab_run(3));
 }
 
+/* ---- the daemon publishes ---- */
+
+#define LAB       "service:\n  mode: lab\n  listen: [\"10.0.0.2:1688\"]\n"
+#define PUBLISHES LAB "publish:\n  domains:\n    - { domain: corp.example, key: corp, lab: true }\n"
+
+static void on_dns(void *ctx, const struct sim_dns_event *e)
+{
+	const struct scene *s = ctx;
+
+	if (s->show)
+		(void)dprintf(STDERR_FILENO, "%8llu %s\n", (unsigned long long)sim_now(), e->line);
+}
+
+static void t_publishes_for_days(void **state)
+{
+	struct sim_dns_server *ns;
+	struct sim_record r;
+	struct sim_zone *z;
+	struct scene s;
+
+	(void)state;
+	begin(&s, 1);
+	ns = sim_dns_server("ns1", "10.0.0.53");
+	(void)sim_resolver("dns", "10.0.0.1", true);
+	z = sim_zone("corp.example", &ns, 1, KEY, NULL);
+	sim_zone_add(z, "kms1.corp.example", "A", 300, "10.0.0.2");
+	sim_dns_watch(on_dns, &s);
+	write_config(&s, PUBLISHES);
+	sim_at(30 * DAY_MS, send_signal, NULL, SIGTERM);
+	assert_int_equal(run(&s).end, SIM_ENDED);
+	assert_int_equal(sim_zone_records(z, ns, "_vlmcs._tcp.corp.example", "SRV", &r, 1), 1);
+	assert_string_equal(r.rdata, "0 0 1688 kms1.corp.example");
+	remove_dir(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_starts_and_stops),
 		cmocka_unit_test(t_answers_crashes_and_comes_again),
 		cmocka_unit_test(t_daemon_runs_alike),
+		cmocka_unit_test(t_publishes_for_days),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
