@@ -200,7 +200,7 @@ struct sim_socket {
 	struct sim_conn *conn;
 	struct sim_conn *queue[128]; /* to be accepted */
 	size_t n_queue, backlog;
-	bool shut_read, linger_reset;
+	bool shut_read, linger_reset, connect_told;
 	bool keepalive;
 	uint32_t keep_idle_s, keep_every_s, keep_tries;
 };

@@ -223,6 +223,12 @@ int sim_call_connect(int fd, const struct sockaddr *sa, socklen_t len)
 		return connect(fd, sa, len);
 	if (take_addr(s, sa, &to) != 0)
 		return -1;
+	if (s->conn != NULL && s->conn->state == CONN_CONNECTING)
+		return no(EALREADY);
+	if (s->conn != NULL && s->conn->state == CONN_OPEN && !s->connect_told) {
+		s->connect_told = true;
+		return 0;
+	}
 	if (s->kind == SOCKET_LISTENS || s->conn != NULL)
 		return no(EISCONN);
 	if (bind_source(s, &to) != 0)
@@ -249,8 +255,8 @@ int sim_call_getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 
 	if (s == NULL)
 		return getpeername(fd, sa, len);
-	if (!addr_is_set(&s->peer) ||
-	    (s->conn != NULL && (s->conn->state != CONN_OPEN || s->conn->rx_end)))
+	if (!addr_is_set(&s->peer) || (s->conn != NULL && (s->conn->state != CONN_OPEN ||
+							   (s->conn->rx_end && s->conn->tx_end))))
 		return no(ENOTCONN);
 	return give_addr(s, &s->peer, sa, len);
 }
@@ -264,7 +270,9 @@ int sim_call_listen(int fd, int n)
 
 	if (s == NULL)
 		return listen(fd, n);
-	if (s->kind == SOCKET_DATAGRAM || s->conn != NULL || !addr_is_set(&s->local))
+	if (s->kind == SOCKET_DATAGRAM)
+		return no(EOPNOTSUPP);
+	if (s->conn != NULL || !addr_is_set(&s->local))
 		return no(EINVAL);
 	s->kind = SOCKET_LISTENS;
 	s->backlog = n < 1 ? 1 : (size_t)n < most ? (size_t)n : most;
@@ -311,6 +319,7 @@ int sim_call_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 	c->owner = OWNER_SOCKET;
 	c->socket = n;
 	n->conn = c;
+	n->connect_told = true;
 	n->local = c->local;
 	n->peer = c->peer;
 	return sa != NULL && give_addr(n, &n->peer, sa, len) != 0 ? -1 : n->fd;
@@ -528,6 +537,5 @@ uint32_t socket_events(const struct sim_socket *s)
 		return s->n_queue > 0 ? EPOLLIN : 0;
 	if (s->kind == SOCKET_STREAM)
 		return s->conn != NULL ? conn_events(s) : EPOLLOUT | EPOLLHUP;
-	return EPOLLOUT | (s->head != NULL ? EPOLLIN : 0u) |
-	       (s->err != 0 ? EPOLLERR | EPOLLIN : 0u);
+	return EPOLLOUT | (s->head != NULL ? EPOLLIN : 0u) | (s->err != 0 ? EPOLLERR : 0u);
 }

@@ -119,7 +119,10 @@ static void arrived_data(struct sim_conn *c, const struct piece *p)
 
 static void arrived_reset(struct sim_conn *c)
 {
-	conn_die(c, c->state == CONN_CONNECTING ? ECONNREFUSED : ECONNRESET);
+	if (c->state == CONN_CONNECTING)
+		conn_die(c, ECONNREFUSED);
+	else
+		conn_die(c, c->rx_end ? EPIPE : ECONNRESET); /* Linux: EPIPE in CLOSE_WAIT */
 }
 
 bool conn_arrived(struct sim_conn *c, struct piece *p)
