@@ -1,7 +1,8 @@
 # make            build $(BUILD)/kmsbeacon             make check    everything that must hold (installs what is missing)
 # make demo       see it work on this machine          make lint     format, include direction, banned functions
 # make unit       unit tests, ASan and UBSan           make itest    integration tests against real servers
-# make faults     calls that fail, each in its turn    make tidy     clang-tidy
+# make faults     calls that fail, each in its turn    make replay   scripts over a played network, in virtual time
+# make tidy       clang-tidy
 # make fuzz       look for inputs that break a parser, FUZZ_SECONDS=10 for each of the targets
 # make format     rewrite the sources with clang-format
 # make valgrind   unit tests under valgrind, some minutes

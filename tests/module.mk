@@ -116,3 +116,10 @@ sim-bins: $(SIM_BINS)
 sim:
 	@$(MAKE) --no-print-directory VARIANT=asan sim-bins
 	@tools/run-tests sim
+
+# make replay                 all scripts of tests/replay
+# make replay REPLAY=NAME     one of them
+.PHONY: replay
+replay:
+	@$(MAKE) --no-print-directory VARIANT=asan build/asan/replay/replay
+	@tools/run-tests replay $(REPLAY)

@@ -83,7 +83,7 @@ def test_integration_output_is_counted(name, tmp_path):
 
 # ---- check ----
 
-STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "faults", "simulation", "fuzz", "integration")
+STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "faults", "simulation", "replay", "fuzz", "integration")
 
 
 @pytest.fixture
@@ -105,21 +105,21 @@ def check(tree):
 
 def test_check_counts_stages_and_tests(tree):
     code, out = check(tree)
-    assert (code, out[-1]) == (0, "21 passed, 0 failed")
+    assert (code, out[-1]) == (0, "24 passed, 0 failed")
     assert tuple(line[:14].strip() for line in out[:-1]) == STAGES
 
 
 def test_check_says_what_was_skipped(tree):
     script(tree / "tools" / "run-tests", "#!/bin/sh\necho 'skipped: t: no moon'\necho '1 passed, 0 failed, 1 skipped'\n")
     code, out = check(tree)
-    assert (code, out[-1]) == (0, "9 passed, 0 failed, 4 skipped")
-    assert out.count("skipped: t: no moon") == 4
+    assert (code, out[-1]) == (0, "10 passed, 0 failed, 5 skipped")
+    assert out.count("skipped: t: no moon") == 5
 
 
 BROKEN = {
     "deps": ("tools/deps", "0 passed, 1 failed", 1),
-    "lint": ("tools/lint", "20 passed, 1 failed", 9),
-    "tests": ("tools/run-tests", "5 passed, 4 failed", 9),
+    "lint": ("tools/lint", "23 passed, 1 failed", 10),
+    "tests": ("tools/run-tests", "5 passed, 5 failed", 10),
     "build": ("Makefile", "2 passed, 2 failed", 4),
 }
 
@@ -139,7 +139,7 @@ def test_check_fails_with_a_stage(tree, name):
 
 def test_check_counts_a_runner_that_fails_after_its_count(tree):
     script(tree / "tools" / "run-tests", "#!/bin/sh\necho '1 passed, 0 failed'\nexit 1\n")
-    assert check(tree)[1][-1] == "9 passed, 4 failed"
+    assert check(tree)[1][-1] == "10 passed, 5 failed"
 
 
 # ---- deps ----
