@@ -228,24 +228,44 @@ static bool is_negative_number(const char *text)
 	       text[1 + strspn(text + 1, "0123456789")] == '\0';
 }
 
-/* Is @p word an option whose value is the next word? */
-static bool wants_value(const struct cli_command *cmd, const char *word)
+/* The option that "--name" means: getopt takes the beginning of a name too, where only one has it.
+ */
+static const struct cli_option *long_option(const struct cli_command *cmd, const char *name)
 {
+	const struct cli_option *found = NULL;
+	unsigned n = 0;
+
 	for (size_t i = 0; i < option_count(cmd); i++) {
 		const struct cli_option *o = &cmd->options[i];
 
-		if (o->arg == NULL || word[0] != '-')
+		if (strcmp(o->name, name) == 0)
+			return o;
+		if (strncmp(o->name, name, strlen(name)) != 0)
 			continue;
-		if (word[1] == '-' ? strcmp(word + 2, o->name) == 0
-				   : o->letter != 0 && word[1] == o->letter && word[2] == '\0')
-			return true;
+		found = o;
+		n++;
 	}
-	return false;
+	return n == 1 ? found : NULL;
 }
 
-static bool is_negative_operand(const struct cli_command *cmd, char **argv, int i)
+/* Is @p word an option whose value is the next word? */
+static bool wants_value(const struct cli_command *cmd, const char *word)
 {
-	return is_negative_number(argv[i]) && !(i > 0 && wants_value(cmd, argv[i - 1]));
+	const struct cli_option *o;
+
+	if (word[0] != '-')
+		return false;
+	if (word[1] == '-') {
+		o = long_option(cmd, word + 2);
+		return o != NULL && o->arg != NULL;
+	}
+	while (*++word != '\0') { /* of -fd it is d's */
+		size_t i = index_of(cmd, *word);
+
+		if (i < option_count(cmd) && cmd->options[i].arg != NULL)
+			return word[1] == '\0';
+	}
+	return false;
 }
 
 /* No option is a digit, so -1073418124 is an operand (PowerShell shows HRESULTs so): such words are
@@ -253,18 +273,26 @@ static bool is_negative_operand(const struct cli_command *cmd, char **argv, int 
 static char **operands_last(const struct cli_command *cmd, int *argc, char **argv)
 {
 	static char dashes[] = "--";
-	char **words = mem_must(calloc((size_t)*argc + 2, sizeof(*words)));
-	int n = 0;
+	char **words = mem_must(calloc(2 * (size_t)*argc + 2, sizeof(*words)));
+	char **behind = words + *argc + 1;
+	int n = 0, n_behind = 0, i;
 
-	for (int i = 0; i < *argc; i++)
-		if (!is_negative_operand(cmd, argv, i))
-			words[n++] = argv[i];
-	if (n < *argc)
+	for (i = 0; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+		if (is_negative_number(argv[i])) {
+			behind[n_behind++] = argv[i];
+			continue;
+		}
+		words[n++] = argv[i];
+		if (wants_value(cmd, argv[i]) && i + 1 < *argc)
+			words[n++] = argv[++i];
+	}
+	while (++i < *argc)
+		behind[n_behind++] = argv[i];
+	if (n_behind > 0)
 		words[n++] = dashes;
-	for (int i = 0; i < *argc; i++)
-		if (is_negative_operand(cmd, argv, i))
-			words[n++] = argv[i];
-	*argc = n;
+	memmove(words + n, behind, (size_t)n_behind * sizeof(*words));
+	*argc = n + n_behind;
+	words[*argc] = NULL;
 	return words;
 }
 
@@ -290,7 +318,10 @@ static int run_command(const struct cli_command *cmd, int argc, char **words)
 		} else {
 			size_t i = index_of(cmd, c);
 
-			add_value(&args.options[i], optarg != NULL ? optarg : "", (size_t)argc);
+			/* -www is three times in one word: a flag counts once */
+			if (cmd->options[i].arg != NULL || args.options[i].n == 0)
+				add_value(&args.options[i], optarg != NULL ? optarg : "",
+					  (size_t)argc);
 		}
 	}
 	if (code < 0) {
