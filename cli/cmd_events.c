@@ -36,12 +36,22 @@ static void print_page(const struct cli_args *a, const json_t *page)
 	(void)fflush(stdout);
 }
 
+static int complain_of_page(const struct cli_args *a)
+{
+	static const char text[] = "the daemon's answer has more to come, but no further events";
+
+	if (cli_wants_json(a))
+		print_json_error("PARSE", text);
+	(void)fprintf(stderr, "kmsbeacon events: %s\n", text);
+	return CLI_NO;
+}
+
 /* Page after page, then (to follow) one for each thing that happens. */
 static int print_events(const struct cli_args *a, struct session *s, int64_t since_ms)
 {
 	bool follow = cli_has(a, "follow"), more = true;
 	struct control_result result;
-	json_int_t after = 0;
+	json_int_t after = 0, last;
 
 	while (more || follow) {
 		int code = session_ask(s, a, "events",
@@ -51,9 +61,12 @@ static int print_events(const struct cli_args *a, struct session *s, int64_t sin
 		if (code != 0)
 			return code;
 		print_page(a, result.report);
-		after = json_integer_value(json_object_get(result.report, "last"));
+		last = json_integer_value(json_object_get(result.report, "last"));
 		more = json_is_true(json_object_get(result.report, "more"));
 		json_decref(result.report);
+		if (more && last <= after)
+			return complain_of_page(a); /* the same page for ever */
+		after = last;
 		if (ferror(stdout))
 			return CLI_NO; /* nobody reads any more */
 	}

@@ -64,9 +64,12 @@ static int print_report(const struct cli_args *a, const json_t *report)
 
 static int complain(const struct cli_args *a, int err, const char *text)
 {
+	char safe[ERR_INFO_MAX];
+
 	if (cli_has(a, "json"))
 		print_json_error(err_name(err), text);
-	(void)fprintf(stderr, "kmsbeacon %s: %s\n", cli_command_of(a)->name, text);
+	(void)fprintf(stderr, "kmsbeacon %s: %s\n", cli_command_of(a)->name,
+		      text_escape(text, safe, sizeof(safe)));
 	return err == ERR_CONFIG || err == ERR_USAGE ? CLI_USAGE : CLI_NO;
 }
 
@@ -270,11 +273,13 @@ static bool publish_by_daemon(const struct cli_args *a, const struct session *s,
 		*ret_code = complain(a, err, info.text);
 		return true;
 	}
+	if (!cli_wants_json(a))
+		control_result_escape(&result);
 	if (result.report != NULL) {
 		*ret_code = print_report(a, result.report);
 	} else {
 		(void)complain(a, ERR_OK, json_text(result.error, "text", "refused by the daemon"));
-		*ret_code = result.exit_code;
+		*ret_code = result.exit_code != 0 ? result.exit_code : CLI_NO;
 	}
 	json_decref(result.report);
 	json_decref(result.error);

@@ -8,10 +8,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/output.h"
 #include "common/clock.h"
 #include "common/mem.h"
 
-#define READ_CHUNK 65536u
+#define READ_CHUNK    65536u
+#define EXIT_CODE_MAX 2 /* a process has eight bits of it: 256 would be "yes" */
 
 static int connect_to(const char *path, int *ret_fd, struct err_info *info)
 {
@@ -97,16 +99,36 @@ static int receive_line(int fd, uint64_t deadline_ms, struct buf *in)
 	}
 }
 
+/* {"exit": 0 to 2} with either "report" or "error", objects both. */
 static int parse_answer(const struct buf *in, struct control_result *ret)
 {
 	json_error_t jerr;
 	json_t *root = json_loadb((const char *)in->data, in->len, 0, &jerr);
+	const json_t *code = json_object_get(root, "exit");
+	json_t *report = json_object_get(root, "report");
+	json_t *error = json_object_get(root, "error");
+	int err = ERR_PARSE;
 
-	ret->exit_code = (int)json_integer_value(json_object_get(root, "exit"));
-	ret->report = json_incref(json_object_get(root, "report"));
-	ret->error = json_incref(json_object_get(root, "error"));
+	if (json_is_integer(code) && json_integer_value(code) >= 0 &&
+	    json_integer_value(code) <= EXIT_CODE_MAX &&
+	    json_is_object(report) != json_is_object(error)) {
+		ret->exit_code = (int)json_integer_value(code);
+		ret->report = json_is_object(report) ? json_incref(report) : NULL;
+		ret->error = json_is_object(error) ? json_incref(error) : NULL;
+		err = 0;
+	}
 	json_decref(root);
-	return ret->report != NULL || ret->error != NULL ? 0 : ERR_PARSE;
+	return err;
+}
+
+void control_result_escape(struct control_result *r)
+{
+	json_t *report = json_escaped(r->report), *error = json_escaped(r->error);
+
+	json_decref(r->report);
+	json_decref(r->error);
+	r->report = report;
+	r->error = error;
 }
 
 int control_ask(const char *path, const char *command, json_t *args, uint64_t timeout_ms,

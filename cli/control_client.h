@@ -24,5 +24,7 @@ struct control_result {
  */
 int control_ask(const char *path, const char *command, json_t *args, uint64_t timeout_ms,
 		struct control_result *ret, struct err_info *info);
+/** For people: all texts of it as text_escape() makes them (output.h). */
+void control_result_escape(struct control_result *r);
 
 #endif

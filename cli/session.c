@@ -117,10 +117,13 @@ int session_ask(const struct session *s, const struct cli_args *a, const char *c
 {
 	struct err_info info;
 	const char *code, *text = info.text;
+	char safe[ERR_INFO_MAX];
 	int err =
 		control_ask(s->config->node.control.socket, command, args, timeout_ms, ret, &info);
 
 	json_decref(args);
+	if (err == 0 && !cli_wants_json(a))
+		control_result_escape(ret);
 	if (err == 0 && ret->report != NULL)
 		return 0;
 	code = err != 0 ? err_name(err) : json_text(ret->error, "code", "INTERNAL");
@@ -128,7 +131,8 @@ int session_ask(const struct session *s, const struct cli_args *a, const char *c
 		text = json_text(ret->error, "text", "refused");
 	if (cli_has(a, "json"))
 		print_json_error(code, text);
-	(void)fprintf(stderr, "kmsbeacon %s: %s\n", cli_command_of(a)->name, text);
+	(void)fprintf(stderr, "kmsbeacon %s: %s\n", cli_command_of(a)->name,
+		      text_escape(text, safe, sizeof(safe)));
 	if (err != 0)
 		return CLI_NO;
 	json_decref(ret->error);

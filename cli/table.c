@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli/output.h"
 #include "common/mem.h"
 
 #define CELL_MAX  512
@@ -33,22 +34,6 @@ struct table *table_new(size_t n, const char *const *headings)
 	return t;
 }
 
-/* Width of what print_safe() would print. */
-static void escape(const char *text, char *out, size_t room)
-{
-	size_t n = 0;
-
-	for (; *text != '\0' && n + 5 < room; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c < 0x20 || c == 0x7f)
-			n += (size_t)snprintf(out + n, room - n, "\\x%02x", c);
-		else
-			out[n++] = *text;
-	}
-	out[n] = '\0';
-}
-
 void table_cell(struct table *t, enum tone tone, const char *fmt, ...)
 {
 	char raw[CELL_MAX];
@@ -58,7 +43,7 @@ void table_cell(struct table *t, enum tone tone, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
-	escape(raw, text, sizeof(text));
+	(void)text_escape(raw, text, sizeof(text));
 	if (t->n == t->room) {
 		t->room = t->room == 0 ? 64 : t->room * 2;
 		t->cells = mem_must(realloc(t->cells, t->room * sizeof(*t->cells)));
@@ -234,7 +219,7 @@ void print_wrapped_from(FILE *out, int indent, int used, const char *text)
 	int room = line_width(out) - indent, column = used;
 	bool first = true;
 
-	escape(text, safe, sizeof(safe));
+	(void)text_escape(text, safe, sizeof(safe));
 	while (*p != '\0') {
 		int word = (int)strcspn(p, " ");
 
@@ -255,6 +240,6 @@ void print_safe(FILE *out, const char *text)
 {
 	char safe[2048];
 
-	escape(text, safe, sizeof(safe));
+	(void)text_escape(text, safe, sizeof(safe));
 	(void)fputs(safe, out);
 }

@@ -1,7 +1,10 @@
 """The command as its user meets it: help, exit codes, one clear sentence for each wrong input."""
 
+import json
 import os
 import re
+import socket
+import threading
 
 import pytest
 
@@ -129,6 +132,71 @@ def test_commands_that_need_a_daemon_say_how_to_start_one(kb, tmp_path):
     r = kb("status", "-c", path, "--json")
     assert r.code == 1 and r.json["error"]["code"] == "NOT_FOUND"
     assert "kmsbeacon run" in sentence(r.err)
+
+
+# ---- whatever a daemon answers ----
+
+
+@pytest.fixture
+def answering(tmp_path):
+    """answering(ANSWER) is a configuration whose daemon gives every request this one answer."""
+    listener = socket.socket(socket.AF_UNIX)
+
+    def serve(answer):
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                client.makefile("rb").readline()
+                client.sendall(answer)
+
+    def start(answer):
+        answer = answer if isinstance(answer, bytes) else json.dumps(answer).encode() + b"\n"
+        path = config(tmp_path, "")
+        listener.bind(str(tmp_path / "sock"))
+        listener.listen()
+        threading.Thread(target=serve, args=(answer,), daemon=True).start()
+        return path
+
+    yield start
+    listener.close()
+
+
+def test_events_end_where_a_page_brings_nothing_new(kb, answering):
+    """It asked for the next page for ever."""
+    path = answering({"exit": 0, "report": {"events": [], "last": 7, "more": True}})
+    r = kb("events", "-c", path, timeout_s=20)
+    assert r.code == 1 and "no further events" in sentence(r.err)
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--dlv"], ["status", "--prometheus"], ["events"], ["drain"],
+                                     ["resume"], ["publish"], ["reload"]])
+def test_no_answer_reaches_the_terminal_as_it_is(kb, answering, command):
+    evil = "\x1b[31m\x9b31m\x07\x7f"
+    row = {key: evil for key in ("name", "host", "target", "domain", "view", "state", "text", "detail", "address", "zone",
+                                 "time", "last_error", "since", "version", "profile", "hint", "server", "machines")}
+    report = {**row, "service": {**row, "mode": "relay", "listen": [evil]}, "hosts": [row], "records": [row], "last": 1,
+              "upstreams": [{**row, "hresults": {evil: 1}}], "discovery": [row], "events": [row], "domains": [row],
+              "lifted": 1, "errors": [evil]}
+    r = kb(*command, "-c", answering({"exit": 1, "report": report}))
+    assert r.out + r.err
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", r.out + r.err), r.out + r.err
+
+
+@pytest.mark.parametrize("answer", [
+    {"exit": 256, "report": {}}, {"exit": -1, "report": {}}, {"exit": "0", "report": {}}, {"report": {}},
+    {"exit": 0, "report": {}, "error": {}}, {"exit": 0}, {"exit": 0, "report": []}, {"exit": 1, "error": "no"}, b"\n", b"x\n",
+])
+def test_what_is_no_answer_is_not_taken_for_yes(kb, answering, answer):
+    r = kb("status", "-c", answering(answer), "--json")
+    assert r.code == 1 and r.json["error"]["code"] == "PARSE"
+
+
+def test_an_error_is_not_taken_for_yes(kb, answering):
+    path = answering({"exit": 0, "error": {"code": "USAGE", "text": "no"}})
+    assert [kb(c, "-c", path).code for c in ("status", "publish", "drain", "reload")] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
