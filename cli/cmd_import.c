@@ -17,15 +17,12 @@ static const struct cli_option options[] = {
 	CLI_OPT_END,
 };
 
-/* "-" is stdin. 0, or an error with its sentence. */
-static int read_whole(const char *path, struct buf *ret, struct err_info *info)
+/* 0, or an error with its sentence. */
+static int read_whole(FILE *f, struct buf *ret, struct err_info *info)
 {
-	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
 	int err = ERR_OK;
 	uint8_t *at;
 
-	if (f == NULL)
-		return err_set(info, -errno, "cannot be opened: %s", strerror(errno));
 	while (err == ERR_OK && !feof(f)) {
 		size_t n;
 
@@ -37,10 +34,24 @@ static int read_whole(const char *path, struct buf *ret, struct err_info *info)
 		if (n == 0 && ferror(f))
 			err = err_set(info, -errno, "cannot be read: %s", strerror(errno));
 	}
-	if (f != stdin)
-		(void)fclose(f);
 	if (err == ERR_LIMIT)
 		return err_set(info, err, "is larger than %u MiB", REG_SIZE_MAX >> 20);
+	return err;
+}
+
+/* "-" is stdin. */
+static int read_file(const char *path, struct buf *ret, struct err_info *info)
+{
+	FILE *f;
+	int err;
+
+	if (strcmp(path, "-") == 0)
+		return read_whole(stdin, ret, info);
+	f = fopen(path, "rb");
+	if (f == NULL)
+		return err_set(info, -errno, "cannot be opened: %s", strerror(errno));
+	err = read_whole(f, ret, info);
+	(void)fclose(f);
 	return err;
 }
 
@@ -78,7 +89,7 @@ static int run(const struct cli_args *a)
 	buf_init(&file, REG_SIZE_MAX + CHUNK);
 	buf_init(&yaml, CONFIG_SIZE_MAX);
 	buf_init(&notes, PUB_REG_NOTES_MAX);
-	err = read_whole(files[0], &file, &info);
+	err = read_file(files[0], &file, &info);
 	if (err == ERR_OK)
 		err = pub_reg_import(file.data, file.len, target != NULL ? &name : NULL, &yaml,
 				     &notes, &info);

@@ -418,7 +418,7 @@ static int choose_domains(const struct cli_args *a, struct verify *v)
 					  "configuration");
 	if (code == 0 && v->n_domains > VERIFY_WATCH_DOMAINS && o->watch_ms > 0)
 		code = cli_usage_error(a, "--watch: at most %d domains", VERIFY_WATCH_DOMAINS);
-	if (code == 0 && o->watch_ms > 0) {
+	if (code == 0 && o->watch_ms > 0 && v->n_domains > 0) {
 		v->states = mem_must(calloc(v->n_domains, sizeof(json_t *)));
 		v->latest = mem_must(calloc(v->n_domains, sizeof(*v->latest)));
 		for (size_t i = 0; i < v->n_domains; i++)

@@ -172,7 +172,7 @@ static bool in_one_of(const struct addr *a, const struct short_net *nets, size_t
 	const uint8_t *ip;
 	size_t len = raw_bytes(a, &ip);
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && len > 0; i++)
 		if (nets[i].len == len && prefix_equal(nets[i].start, ip, nets[i].bits))
 			return true;
 	return false;

@@ -286,7 +286,7 @@ static int set_group(const struct control_params *p, struct err_info *info)
 static int check_path(const struct control_params *p, struct err_info *info)
 {
 	struct stat st;
-	bool listens;
+	bool listens = true;
 	int err;
 
 	if (strlen(p->path) >= sizeof(((struct sockaddr_un *)0)->sun_path))

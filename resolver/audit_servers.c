@@ -330,8 +330,6 @@ static int server_finding(struct rsv_audit_result *r, const struct rsv_server_vi
 {
 	char name[WHO_MAX];
 
-	if (ref == NULL && (v->state == RSV_S_LAGGING || v->state == RSV_S_DIFFERS))
-		return 0; /* these compare with one, so it does not happen */
 	who(v, name);
 	switch (v->state) {
 	case RSV_S_UNREACHABLE:
@@ -340,10 +338,10 @@ static int server_finding(struct rsv_audit_result *r, const struct rsv_server_vi
 		return lame(r, v, name);
 	case RSV_S_STALE:
 		return stale(r, v, name);
-	case RSV_S_LAGGING:
-		return lagging(r, v, ref, name);
+	case RSV_S_LAGGING: /* this and the next compare with one, so there is one */
+		return ref != NULL ? lagging(r, v, ref, name) : 0;
 	case RSV_S_DIFFERS:
-		return differs(r, v, ref, name);
+		return ref != NULL ? differs(r, v, ref, name) : 0;
 	case RSV_S_OK: /* a secondary that is behind, but with the same records, is no fault */
 	case RSV_S_STATE_COUNT_:
 		break;
