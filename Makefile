@@ -4,7 +4,7 @@
 # make faults     calls that fail, each in its turn    make replay   scripts over a played network, in virtual time
 # make tidy       clang-tidy
 # make fuzz       look for inputs that break a parser, FUZZ_SECONDS=10 for each of the targets
-# make format     rewrite the sources with clang-format
+# make format     rewrite the sources with clang-format     make analyze  gcc -fanalyzer, clang --analyze, clang-tidy; minutes
 # make valgrind   unit tests under valgrind, some minutes
 # make coverage   which lines and branches the tests run, as a table (COVERAGE="unit faults": only those stages)
 # make bench      figures beside other programs, as a table; no part of make check
@@ -88,7 +88,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(TESTLIB_OBJS) $(BUILD)/libkmsbeacon.
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 .PRECIOUS: $(BUILD)/%.o
 
-.PHONY: unit-bins unit itest check lint tidy format deps demo clean
+.PHONY: unit-bins unit itest check lint tidy analyze format deps demo clean
 unit-bins: $(UNIT_BINS)
 
 unit:
@@ -125,6 +125,11 @@ lint:
 
 tidy:
 	@tools/tidy $(SRCS)
+
+# Each finding is mended or answered in tools/analyze-answers.txt. No part of make check: it takes minutes, and its answers hold for
+# one version of gcc and clang.
+analyze:
+	@tools/analyze
 
 format:
 	clang-format -i $(SRCS) $(foreach m,$(MODULES),$(wildcard $(m)/*.h)) $(wildcard tests/*/*.[ch])

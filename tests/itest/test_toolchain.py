@@ -142,6 +142,39 @@ def test_check_counts_a_runner_that_fails_after_its_count(tree):
     assert check(tree)[1][-1] == "10 passed, 5 failed"
 
 
+# ---- analyze ----
+
+
+def test_an_answer_is_for_as_many_findings_as_there_are(tmp_path, monkeypatch):
+    analyze = load_tool("analyze")
+    monkeypatch.setattr(analyze, "ROOT", str(tmp_path))
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "analyze-answers.txt").write_text(
+        "# a comment\ngcc a.c f -Wanalyzer-x 1\ngcc a.c g -Wanalyzer-x 1\n\twhy\n\ngcc b.c h check 1\nmcc b.c h check 1\n"
+    )
+    answers, faults = analyze.read_answers()
+    assert [a.function for a in answers] == ["f", "g", "h"]
+    assert faults == [
+        "tools/analyze-answers.txt:7: not TOOL FILE FUNCTION CHECK COUNT",
+        "tools/analyze-answers.txt:6: no reason below it",
+    ]
+    found = [analyze.Finding("gcc", "a.c", n, "-Wanalyzer-x", "leak", "f") for n in (3, 4)]
+    found.append(analyze.Finding("clang", "a.c", 9, "-Wanalyzer-x", "leak", "g"))
+    assert analyze.judge(found[:1], answers[:1], ["a.c"]) == ([], [])
+    open_ones, stale = analyze.judge(found, answers, ["a.c"])
+    assert open_ones == found  # two where one was answered; another tool's than the answered one
+    assert stale == ["tools/analyze-answers.txt:3: 0 findings in a.c, g(), not 1"]
+
+
+def test_findings_are_known_by_their_function(tmp_path, monkeypatch):
+    analyze = load_tool("analyze")
+    monkeypatch.setattr(analyze, "ROOT", str(tmp_path))
+    (tmp_path / "a.c").write_text("int x;\n\nstatic int one(int a,\n\t       int b)\n{\n\treturn a;\n}\n\nint y;\n")
+    assert [analyze.function_at("a.c", line) for line in (1, 6, 9)] == ["-", "one", "-"]
+    found = list(analyze.clang_lines("a.c:6:2: warning: bad [it] is [core.X]\na.c:7:1: note: so\n2 warnings\n"))
+    assert found == [("a.c", 6, "core.X", "bad [it] is")]
+
+
 # ---- deps ----
 
 DPKG = """#!/bin/sh
@@ -195,7 +228,7 @@ def debian(tmp_path):
 
 
 def test_deps_is_silent_when_nothing_is_missing(debian):
-    r = debian.deps("build", "demo", "test", "lint", "tidy")
+    r = debian.deps("build", "demo", "test", "lint", "tidy", "analyze")
     assert (r.returncode, r.stdout, r.stderr, debian.calls()) == (0, "", "", [])
 
 
