@@ -272,16 +272,6 @@ static int write_powershell(const struct pub_print_params *p, const struct pub_t
 	return err;
 }
 
-static int stop_at_first(const struct pub_target *t, const struct pub_set *set,
-			 const struct dns_srv *srv, struct buf *out)
-{
-	(void)t;
-	(void)set;
-	(void)srv;
-	(void)out;
-	return ERR_LIMIT;
-}
-
 static int write_target(const struct pub_print_params *p, const struct pub_target *t,
 			struct buf *out)
 {
@@ -294,9 +284,6 @@ static int write_target(const struct pub_print_params *p, const struct pub_targe
 		err = heading(t, p->as == PUB_PRINT_POWERSHELL ? "#" : ";", domain, out);
 	if (err != ERR_OK)
 		return err;
-	if (t->n_wanted == 0 && each_old(p, t, stop_at_first, out) == ERR_OK)
-		return buf_printf(out, "%s no host is configured for it\n",
-				  p->as == PUB_PRINT_POWERSHELL ? "#" : ";");
 	switch (p->as) {
 	case PUB_PRINT_ZONE:
 		return write_zone(p, t, &owner, out);

@@ -32,13 +32,22 @@ struct fixture {
 	struct err_info info;
 };
 
-static void set_up(struct fixture *f, enum pub_policy_for server, bool delegate)
+static const char one_key[] = "service: { mode: \"off\" }\n"
+			      "keys: [ { name: corp, file: /etc/corp.key } ]\n"
+			      "hosts: [ { name: a, target: kms1.corp.example } ]\n"
+			      "publish:\n"
+			      "  domains:\n"
+			      "    - { domain: corp.example, key: corp }\n"
+			      "    - { domain: dept.example, key: corp }\n";
+
+static void set_up_with(struct fixture *f, const char *text, enum pub_policy_for server,
+			bool delegate)
 {
 	struct config_errors errs = { 0 };
 
 	*f = (struct fixture){ .p = { .server = server, .delegate = delegate } };
 	assert_int_equal(tsig_key_parse(key_text, strlen(key_text), "k", &f->key, &f->info), 0);
-	assert_int_equal(config_parse(yaml, strlen(yaml), "k.yaml", &f->config, &errs), 0);
+	assert_int_equal(config_parse(text, strlen(text), "k.yaml", &f->config, &errs), 0);
 	assert_int_equal(
 		pub_targets_from_config(f->config, &f->key, CONFIG_KMS_PORT, &f->targets, &f->info),
 		0);
@@ -46,6 +55,11 @@ static void set_up(struct fixture *f, enum pub_policy_for server, bool delegate)
 	f->p.targets = f->targets;
 	f->p.config = f->config;
 	config_errors_done(&errs);
+}
+
+static void set_up(struct fixture *f, enum pub_policy_for server, bool delegate)
+{
+	set_up_with(f, yaml, server, delegate);
 }
 
 static void tear_down(struct fixture *f)
@@ -145,6 +159,44 @@ static void t_pdns(void **state)
 	tear_down(&f);
 }
 
+static void t_pdns_imports_a_key_once(void **state)
+{
+	struct fixture f;
+	const char *text, *at;
+
+	(void)state;
+	set_up_with(&f, one_key, PUB_POLICY_PDNS, false);
+	text = written(&f, NULL);
+	at = strstr(text, "import-tsig-key");
+	assert_non_null(at);
+	assert_null(strstr(at + 1, "import-tsig-key"));
+	has(text, "{ \"corp-key.\", \"_vlmcs._tcp.corp.example.\" },");
+	has(text, "{ \"corp-key.\", \"_vlmcs._tcp.dept.example.\" },");
+	tear_down(&f);
+}
+
+/* Where it has no room it says so, and never that a part is the whole. */
+static void t_room(void **state)
+{
+	struct fixture f;
+	struct buf small;
+	size_t whole;
+
+	(void)state;
+	for (unsigned k = 0; k < 2 * PUB_POLICY_COUNT_; k++) {
+		set_up_with(&f, one_key, (enum pub_policy_for)(k / 2), k % 2 != 0);
+		assert_int_equal(pub_policy_write(&f.p, &f.out, &f.info), 0);
+		whole = f.out.len;
+		for (size_t room = 1; room <= whole; room++) {
+			buf_init(&small, room);
+			assert_int_equal(pub_policy_write(&f.p, &small, &f.info),
+					 room < whole ? ERR_LIMIT : 0);
+			buf_done(&small);
+		}
+		tear_down(&f);
+	}
+}
+
 static void t_no_key(void **state)
 {
 	struct fixture f;
@@ -163,7 +215,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_bind),       cmocka_unit_test(t_knot),
 		cmocka_unit_test(t_delegation), cmocka_unit_test(t_pdns),
-		cmocka_unit_test(t_no_key),
+		cmocka_unit_test(t_no_key),     cmocka_unit_test(t_pdns_imports_a_key_once),
+		cmocka_unit_test(t_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

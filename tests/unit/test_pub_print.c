@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 /* after the above, which it needs */
 #include <cmocka.h>
 
@@ -26,36 +27,106 @@ static const char yaml[] =
 	"    - { domain: dept.example, hosts: [b] }\n"
 	"    - { domain: dept.example, hosts: [b], view: inside, server: ns1.dept.example }\n";
 
-/* @p domain NULL: all. */
-static void expect(enum pub_print_as as, const char *domain, const char *wanted)
+struct fixture {
+	struct pub_print_params p;
+	struct pub_targets *targets;
+	struct config *cfg;
+	struct tsig_key *key;
+	char dir[32], path[48];
+	struct store *store;
+};
+
+static void set_up(struct fixture *f, const char *text)
 {
-	struct pub_print_params p = { .as = as };
 	struct config_errors errs = { 0 };
-	struct pub_targets *targets = NULL;
-	struct config *cfg = NULL;
-	struct tsig_key *key = NULL;
 	struct err_info info = { "" };
-	struct dns_name name;
+
+	memset(f, 0, sizeof(*f));
+	assert_int_equal(tsig_key_parse(key_text, strlen(key_text), "k", &f->key, &info), 0);
+	assert_int_equal(config_parse(text, strlen(text), "k.yaml", &f->cfg, &errs), 0);
+	assert_int_equal(
+		pub_targets_from_config(f->cfg, &f->key, CONFIG_KMS_PORT, &f->targets, &info), 0);
+	f->p.targets = f->targets;
+	f->p.config = f->cfg;
+	config_errors_done(&errs);
+}
+
+static void no_wake(void *ctx)
+{
+	(void)ctx;
+}
+
+static struct dns_name name_of(const char *text)
+{
+	struct dns_name n;
+
+	assert_int_equal(dns_name_parse(text, &n), 0);
+	return n;
+}
+
+/* A record that was published, and is no longer wanted. */
+static void remember(struct fixture *f, const char *domain, const char *owner, const char *target)
+{
+	static const struct store_schema *const schemas[] = { &pub_journal_schema };
+	struct dns_srv srv = { .priority = 7, .weight = 3, .port = 1688, name_of(target) };
+	struct dns_name d = name_of(domain), o = name_of(owner);
+	struct err_info info;
+	struct pub_set *set;
+	bool damaged;
+
+	if (f->store == NULL) {
+		(void)snprintf(f->dir, sizeof(f->dir), "/tmp/test_pub_print.XXXXXX");
+		assert_non_null(mkdtemp(f->dir));
+		(void)snprintf(f->path, sizeof(f->path), "%s/state.db", f->dir);
+		assert_int_equal(
+			store_new(f->path, schemas, 1, no_wake, NULL, &f->store, &damaged, &info),
+			0);
+		assert_int_equal(pub_journal_new(f->store, &f->p.journal, &info), 0);
+	}
+	set = pub_journal_need(f->p.journal, &d, &d, "", &o);
+	assert_non_null(set);
+	assert_int_equal(pub_journal_mark(f->p.journal, set, &srv, "gone", PUB_REC_PUBLISHED, 0, 1),
+			 0);
+}
+
+static void tear_down(struct fixture *f)
+{
+	if (f->store != NULL) {
+		store_free(f->store);
+		assert_int_equal(unlink(f->path), 0);
+		assert_int_equal(rmdir(f->dir), 0);
+	}
+	pub_journal_free(f->p.journal);
+	pub_targets_unref(f->targets);
+	tsig_key_unref(f->key);
+	config_free(f->cfg);
+}
+
+static void expect_of(struct fixture *f, const char *wanted)
+{
 	struct buf out;
 
-	assert_int_equal(tsig_key_parse(key_text, strlen(key_text), "k", &key, &info), 0);
-	assert_int_equal(config_parse(yaml, strlen(yaml), "k.yaml", &cfg, &errs), 0);
-	assert_int_equal(pub_targets_from_config(cfg, &key, CONFIG_KMS_PORT, &targets, &info), 0);
 	buf_init(&out, 1u << 16);
-	p.targets = targets;
-	p.config = cfg;
-	if (domain != NULL) {
-		assert_int_equal(dns_name_parse(domain, &name), 0);
-		p.domain = &name;
-	}
-	assert_int_equal(pub_print_write(&p, &out), 0);
+	assert_int_equal(pub_print_write(&f->p, &out), 0);
 	assert_int_equal(buf_append(&out, "", 1), 0);
 	assert_string_equal((const char *)out.data, wanted);
 	buf_done(&out);
-	pub_targets_unref(targets);
-	tsig_key_unref(key);
-	config_free(cfg);
-	config_errors_done(&errs);
+}
+
+/* @p domain NULL: all. */
+static void expect(enum pub_print_as as, const char *domain, const char *wanted)
+{
+	struct dns_name name;
+	struct fixture f;
+
+	set_up(&f, yaml);
+	f.p.as = as;
+	if (domain != NULL) {
+		name = name_of(domain);
+		f.p.domain = &name;
+	}
+	expect_of(&f, wanted);
+	tear_down(&f);
 }
 
 static void t_zone(void **state)
@@ -115,6 +186,83 @@ static void t_powershell(void **state)
 	       "-Weight 0 -Port 1689 -TimeToLive 0.01:00:00\n");
 }
 
+#define BARE                                                                                       \
+	"service: { mode: \"off\" }\n"                                                             \
+	"hosts: [ { name: a, target: kms1.corp.example } ]\n"
+#define FROM_V6 BARE "publish: { domains: [ { domain: corp.example, source: \"2001:db8::7\" } ] }\n"
+
+static void t_nsupdate_from_an_ipv6_address(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, FROM_V6);
+	f.p.as = PUB_PRINT_NSUPDATE;
+	expect_of(&f, "; corp.example\n"
+		      "local 2001:db8::7\n"
+		      "; nsupdate finds the zone by itself; where it cannot, write here: zone "
+		      "corp.example.\n"
+		      "update add _vlmcs._tcp.corp.example. 3600 IN SRV 0 0 1688 "
+		      "kms1.corp.example.\n"
+		      "send\n");
+	tear_down(&f);
+}
+
+/* What was ours goes; a set of another domain, or where a CNAME led, is no matter of a cmdlet. */
+static void t_old_records(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, FROM_V6);
+	remember(&f, "other.example", "_vlmcs._tcp.other.example", "x.example");
+	remember(&f, "corp.example", "_vlmcs._tcp.corp.example", "old.example");
+	remember(&f, "corp.example", "kms.cloud.example", "led.example");
+	expect_of(&f, "; corp.example\n"
+		      "; remove: _vlmcs._tcp.corp.example. IN SRV 7 3 1688 old.example.\n"
+		      "; remove: kms.cloud.example. IN SRV 7 3 1688 led.example.\n"
+		      "_vlmcs._tcp.corp.example. 3600 IN SRV 0 0 1688 kms1.corp.example.\n");
+	f.p.as = PUB_PRINT_POWERSHELL;
+	expect_of(&f,
+		  "# corp.example\n"
+		  "# Where the zone is another than corp.example, change -ZoneName, and -Name to "
+		  "what is left of it.\n"
+		  "Get-DnsServerResourceRecord -RRType Srv -ZoneName 'corp.example' -Name "
+		  "'_vlmcs._tcp' | Where-Object { $_.RecordData.Priority -eq 7 -and "
+		  "$_.RecordData.Weight -eq 3 -and $_.RecordData.Port -eq 1688 -and "
+		  "$_.RecordData.DomainName.TrimEnd('.') -eq 'old.example' } | "
+		  "Remove-DnsServerResourceRecord -Force -ZoneName 'corp.example'\n"
+		  "# remove: kms.cloud.example. IN SRV 7 3 1688 led.example.\n"
+		  "Add-DnsServerResourceRecord -Srv -ZoneName 'corp.example' -Name '_vlmcs._tcp' "
+		  "-DomainName 'kms1.corp.example' -Priority 0 -Weight 0 -Port 1688 -TimeToLive "
+		  "0.01:00:00\n");
+	tear_down(&f);
+}
+
+/* Where it has no room it says so, and never that a part is the whole. */
+static void t_room(void **state)
+{
+	struct buf out, small;
+	struct fixture f;
+
+	(void)state;
+	set_up(&f, yaml);
+	remember(&f, "corp.example", "_vlmcs._tcp.corp.example", "old.example");
+	for (unsigned as = 0; as < PUB_PRINT_COUNT_; as++) {
+		f.p.as = (enum pub_print_as)as;
+		buf_init(&out, 1u << 16);
+		assert_int_equal(pub_print_write(&f.p, &out), 0);
+		for (size_t room = 1; room <= out.len; room++) {
+			buf_init(&small, room);
+			assert_int_equal(pub_print_write(&f.p, &small),
+					 room < out.len ? ERR_LIMIT : 0);
+			buf_done(&small);
+		}
+		buf_done(&out);
+	}
+	tear_down(&f);
+}
+
 static void t_words(void **state)
 {
 	enum pub_print_as as;
@@ -129,9 +277,9 @@ static void t_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(t_zone),
-		cmocka_unit_test(t_nsupdate),
-		cmocka_unit_test(t_powershell),
+		cmocka_unit_test(t_zone),        cmocka_unit_test(t_nsupdate),
+		cmocka_unit_test(t_powershell),  cmocka_unit_test(t_nsupdate_from_an_ipv6_address),
+		cmocka_unit_test(t_old_records), cmocka_unit_test(t_room),
 		cmocka_unit_test(t_words),
 	};
 
