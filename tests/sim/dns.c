@@ -187,6 +187,16 @@ static uint32_t transfer_ms(const struct sim_copy *c)
 	return c->server->ways.transfer_ms != 0 ? c->server->ways.transfer_ms : SIM_TRANSFER_MS;
 }
 
+static void copy_primary(struct sim_copy *c)
+{
+	const struct sim_copy *primary = &c->zone->copies[0];
+
+	memcpy(c->records, primary->records, primary->n * sizeof(c->records[0]));
+	c->n = primary->n;
+	c->serial = primary->serial;
+	c->behind = false;
+}
+
 static void transfer(void *ctx, uint64_t serial)
 {
 	struct sim_copy *c = ctx;
@@ -194,24 +204,25 @@ static void transfer(void *ctx, uint64_t serial)
 	const struct sim_dns_ways *w = &c->server->ways, *from = &primary->server->ways;
 
 	(void)serial;
-	if (!c->behind || w->no_transfer || w->down || from->down || from->silent)
+	if (!c->behind || sim_now() < c->due_ms)
+		return; /* of an earlier change, or an earlier way */
+	if (w->no_transfer || w->down || from->down || from->silent)
 		return; /* when their ways change, it is tried again */
-	memcpy(c->records, primary->records, primary->n * sizeof(c->records[0]));
-	c->n = primary->n;
-	c->serial = primary->serial;
-	c->behind = false;
+	copy_primary(c);
 }
 
 static void plan_transfer(struct sim_copy *c)
 {
-	sim_after(transfer_ms(c), transfer, c, 0);
+	c->behind = true;
+	c->due_ms = sim_now() + transfer_ms(c);
+	sim_at(c->due_ms, transfer, c, 0);
 }
 
 void sim_zone_changed(struct sim_zone *z)
 {
 	for (size_t i = 1; i < z->n_copies; i++) {
-		z->copies[i].behind = true;
-		plan_transfer(&z->copies[i]);
+		if (!z->copies[i].behind) /* else this change goes with the others */
+			plan_transfer(&z->copies[i]);
 	}
 }
 
@@ -239,16 +250,22 @@ struct sim_dns_ways *sim_dns_ways(struct sim_dns_server *s)
 	return &s->ways;
 }
 
+/** The scene, before time begins: as if it had always been so. */
+static void copy_to_all(struct sim_zone *z)
+{
+	for (size_t i = 1; i < z->n_copies; i++)
+		copy_primary(&z->copies[i]);
+}
+
 static void by_hand(struct sim_zone *z, bool changed)
 {
 	if (!changed)
 		return;
 	sim_copy_set_serial(&z->copies[0], sim_serial_next(z->copies[0].serial));
-	sim_zone_changed(z);
 	if (sim_now() > 0)
-		return;
-	for (size_t i = 1; i < z->n_copies; i++)
-		transfer(&z->copies[i], 0); /* the scene: as if it had always been so */
+		sim_zone_changed(z);
+	else
+		copy_to_all(z);
 }
 
 void sim_zone_add(struct sim_zone *z, const char *owner, const char *type, uint32_t ttl,
@@ -306,9 +323,8 @@ uint32_t sim_zone_serial(const struct sim_zone *z, const struct sim_dns_server *
 
 /* ---- NOTIFY ---- */
 
-void sim_zone_notify(struct sim_zone *z, const struct addr *to)
+void sim_zone_notify(struct sim_zone *z, struct sim_dns_server *s, const struct addr *to)
 {
-	struct sim_dns_server *s = z->copies[0].server;
 	static struct sim_out o;
 	struct sim_msg m = { .id = (uint16_t)rng_u32(sim_rng()) };
 	char at[ADDR_TEXT_MAX];

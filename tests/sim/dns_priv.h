@@ -22,7 +22,8 @@ struct sim_copy {
 	struct sim_dns_server *server;
 	struct sim_zone *zone;
 	uint32_t serial;
-	bool behind; /* the primary has changed since the last transfer */
+	bool behind; /* the primary has changed since the last transfer; the next is at due_ms */
+	uint64_t due_ms;
 	size_t n;
 	struct sim_record *records;
 };

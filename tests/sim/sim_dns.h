@@ -67,8 +67,8 @@ struct sim_zone *sim_zone_find(const char *apex);
 void sim_zone_add(struct sim_zone *z, const char *owner, const char *type, uint32_t ttl,
 		  const char *rdata);
 void sim_zone_delete(struct sim_zone *z, const char *owner, const char *type, const char *rdata);
-/** The primary sends one NOTIFY (RFC 1996) there, unsigned. */
-void sim_zone_notify(struct sim_zone *z, const struct addr *to);
+/** A server sends one NOTIFY (RFC 1996) for the zone there, unsigned. */
+void sim_zone_notify(struct sim_zone *z, struct sim_dns_server *s, const struct addr *to);
 /** What a server has now. @return how many were copied. */
 size_t sim_zone_records(const struct sim_zone *z, const struct sim_dns_server *s, const char *owner,
 			const char *type, struct sim_record *ret, size_t max);

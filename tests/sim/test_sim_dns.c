@@ -613,6 +613,20 @@ static void t_transfer(void **state)
 	assert_int_equal(records(ns2, r, 4), 1);
 	assert_int_equal(sim_zone_serial(corp, ns2), serial + 1);
 
+	/* the way at the time of the change counts, and a change soon after goes with it */
+	sim_dns_ways(ns2)->transfer_ms = 5000;
+	sim_zone_add(corp, SRV_NAME, "SRV", 3600, "0 0 1688 kms2.corp.example");
+	sim_idle(begin + 3000);
+	sim_zone_delete(corp, SRV_NAME, "SRV", "0 0 1688 kms2.corp.example");
+	sim_zone_add(corp, SRV_NAME, "SRV", 3600, "0 0 1688 kms3.corp.example");
+	sim_idle(begin + 5490);
+	assert_int_equal(records(ns2, r, 4), 1);
+	sim_idle(begin + 5510);
+	assert_int_equal(records(ns2, r, 4), 2);
+	sim_zone_delete(corp, SRV_NAME, "SRV", "0 0 1688 kms3.corp.example");
+	sim_idle(begin + 11000);
+	begin = sim_now();
+
 	sim_dns_ways(ns2)->no_transfer = true;
 	clear_set();
 	sim_idle(begin + 10000);
