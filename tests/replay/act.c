@@ -136,8 +136,8 @@ static enum step do_server(struct play *p, const struct stmt *st)
 	return STEP_DONE;
 }
 
-const struct verb verb_server = { "server",     2,         3,   "NAME WAY [VALUE]", false,
-				  check_server, do_server, NULL };
+const struct verb verb_server = { "server",  2,    3,    "NAME WAY [VALUE]", false, check_server,
+				  do_server, NULL, false };
 
 /* ---- KMS hosts ---- */
 
@@ -222,8 +222,8 @@ static enum step do_host(struct play *p, const struct stmt *st)
 	return STEP_DONE;
 }
 
-const struct verb verb_host = { "host", 2,          4,       "NAME WAY [VALUE]...",
-				false,  check_host, do_host, NULL };
+const struct verb verb_host = { "host",  2,    4,    "NAME WAY [VALUE]...", false, check_host,
+				do_host, NULL, false };
 
 /* ---- KMS clients ---- */
 
@@ -231,12 +231,13 @@ static bool check_client(const struct stmt *st, char why[WHY_MAX])
 {
 	struct addr at;
 
-	if (strcmp(st->word[1], "ask") == 0 && addr_parse(st->word[2], 1688, &at) == 0)
+	if ((strcmp(st->word[1], "ask") == 0 || strcmp(st->word[1], "connect") == 0) &&
+	    addr_parse(st->word[2], 1688, &at) == 0)
 		return true;
 	if (strcmp(st->word[1], "keep") == 0 &&
 	    (strcmp(st->word[2], "on") == 0 || strcmp(st->word[2], "off") == 0))
 		return true;
-	return unknown(st, why, "ask ADDRESS:PORT, keep on|off");
+	return unknown(st, why, "ask ADDRESS:PORT, connect ADDRESS:PORT, keep on|off");
 }
 
 static enum step do_client(struct play *p, const struct stmt *st)
@@ -251,12 +252,16 @@ static enum step do_client(struct play *p, const struct stmt *st)
 	if (sim_kms_waits(c))
 		return play_fail(p, "%s still waits for an answer", st->word[0]);
 	(void)addr_parse(st->word[2], 1688, &at);
-	sim_kms_ask(c, &at);
+	if (strcmp(st->word[1], "ask") == 0)
+		sim_kms_ask(c, &at);
+	else
+		sim_kms_connect(c, &at);
 	return STEP_DONE;
 }
 
-const struct verb verb_client = { "client",     3,         3,   "NAME ask ADDRESS:PORT", false,
-				  check_client, do_client, NULL };
+const struct verb verb_client = {
+	"client", 3, 3, "NAME ask ADDRESS:PORT", false, check_client, do_client, NULL, false
+};
 
 /* ---- the network and the clock ---- */
 
@@ -365,6 +370,14 @@ static bool check_wait(const struct stmt *st, char why[WHY_MAX])
 	return text_ms(st->word[1], &ms) || unknown(st, why, "a time such as 90s");
 }
 
+static enum step more_wait(struct play *p, const struct stmt *st);
+
+static enum step do_wait(struct play *p, const struct stmt *st)
+{
+	p->base = sim_now(); /* whatever is still to be seen of before */
+	return more_wait(p, st);
+}
+
 static enum step more_wait(struct play *p, const struct stmt *st)
 {
 	uint64_t ms;
@@ -418,6 +431,7 @@ static enum step do_stop(struct play *p, const struct stmt *st)
 	if (!p->running)
 		return need_daemon(p);
 	sim_signal(SIGTERM);
+	p->base = sim_now();
 	return play_wake(p, p->base + STOP_MS);
 }
 
@@ -451,6 +465,13 @@ static enum step do_run(struct play *p, const struct stmt *st)
 		write_config(p);
 	p->from = p->n_lines;
 	return STEP_LIFE;
+}
+
+static enum step more_run(struct play *p, const struct stmt *st)
+{
+	(void)p;
+	(void)st;
+	return STEP_WAIT; /* for its end, which only the parent sees */
 }
 
 static void on_answer(void *ctx, const char *line)
@@ -512,14 +533,24 @@ const struct verb verbs_act[] = {
 	  .form = "link A B WAY...",
 	  .check = check_link,
 	  .begin = do_link },
-	{ "unlink", 3, 3, "unlink A B", false, check_link, do_unlink, NULL },
-	{ "clock", 2, 2, "clock +T", false, check_clock, do_clock, NULL },
-	{ "wait", 2, 2, "wait T", false, check_wait, more_wait, more_wait },
-	{ "start", 1, 1, "start", false, NULL, do_start, NULL },
-	{ "reload", 1, 1, "reload", false, NULL, do_reload, NULL },
-	{ "stop", 1, 1, "stop", false, NULL, do_stop, more_stop },
-	{ "crash", 1, 1, "crash", false, NULL, do_crash, NULL },
-	{ .name = "run", .min = 2, .form = "run COMMAND [ARGUMENT]...", .begin = do_run },
+	{ "unlink", 3, 3, "unlink A B", false, check_link, do_unlink, NULL, false },
+	{ "clock", 2, 2, "clock +T", false, check_clock, do_clock, NULL, false },
+	{ "wait", 2, 2, "wait T", false, check_wait, do_wait, more_wait, false },
+	{ "start", 1, 1, "start", false, NULL, do_start, NULL, false },
+	{ "reload", 1, 1, "reload", false, NULL, do_reload, NULL, false },
+	{ .name = "stop",
+	  .min = 1,
+	  .max = 1,
+	  .form = "stop",
+	  .begin = do_stop,
+	  .more = more_stop,
+	  .keeps_time = true },
+	{ "crash", 1, 1, "crash", false, NULL, do_crash, NULL, false },
+	{ .name = "run",
+	  .min = 2,
+	  .form = "run COMMAND [ARGUMENT]...",
+	  .begin = do_run,
+	  .more = more_run },
 	{ .name = "control",
 	  .min = 2,
 	  .form = "control COMMAND [ARGS as JSON]",

@@ -149,7 +149,8 @@ static void advance(struct play *p)
 			return;
 		if (p->failed)
 			break;
-		if (p->base == base && p->s->stmt[p->pc].verb->more != NULL)
+		if (p->base == base && p->s->stmt[p->pc].verb->more != NULL &&
+		    !p->s->stmt[p->pc].verb->keeps_time)
 			p->base = sim_now(); /* it has let time pass */
 		p->pc++;
 		p->begun = false;
@@ -189,10 +190,10 @@ static void live(struct play *p, int argc, char **argv, bool daemon)
 	p->soon = false;
 	p->wake = 0;
 	p->output_len = 0;
+	p->base = sim_now();
 	if (daemon) {
 		p->pc++; /* `start` is done when it runs */
 		p->begun = false;
-		p->base = sim_now();
 		play_soon(p);
 	}
 	end = sim_run(&proc);
@@ -213,7 +214,6 @@ static void live(struct play *p, int argc, char **argv, bool daemon)
 	if (!daemon) {
 		p->pc++;
 		p->begun = false;
-		p->base = sim_now();
 	}
 }
 
@@ -255,9 +255,9 @@ void play_run(struct play *p)
 		if (p->failed || p->pc == p->s->n)
 			break;
 		st = &p->s->stmt[p->pc];
-		if (st->verb->more == NULL && strcmp(st->word[0], "start") == 0)
+		if (strcmp(st->word[0], "start") == 0)
 			live_daemon(p);
-		else if (st->verb->more == NULL && strcmp(st->word[0], "run") == 0)
+		else if (strcmp(st->word[0], "run") == 0)
 			live_command(p, st);
 		else
 			sim_idle(sim_now() + IDLE_MS);

@@ -139,7 +139,7 @@ static enum step expect_one(struct play *p, const struct want *w)
 	char since[32], until[32];
 
 	if (l != NULL) {
-		if (l->ms < p->base + w->lo || l->ms > p->base + w->hi)
+		if ((w->after && l->ms < p->base + w->lo) || l->ms > p->base + w->hi)
 			return wrong_time(p, w, l);
 		p->base = l->ms;
 		p->from = p->look;
@@ -360,6 +360,6 @@ const struct verb verbs_see[] = {
 	  .form = "output PATH =|~|<|> VALUE",
 	  .check = check_value,
 	  .begin = compare },
-	{ "exit", 2, 2, "exit N", false, check_exit, do_exit, NULL },
+	{ "exit", 2, 2, "exit N", false, check_exit, do_exit, NULL, false },
 	{ 0 },
 };

@@ -9,7 +9,7 @@
 #define PORT_FIRST 40000u
 #define PORTS      20000u
 
-enum client_state { IDLE, CONNECTING, BINDING, CALLING, HELD };
+enum client_state { IDLE, CONNECTING, BINDING, CALLING, HELD, MUTE };
 
 struct sim_kms_client {
 	char name[KMS_NAME_MAX];
@@ -205,7 +205,10 @@ static bool on_pdu(void *ctx, const uint8_t *pdu, const struct rpc_hdr *h)
 
 static void on_open(struct sim_conn *c)
 {
-	send_bind(sim_conn_ctx(c));
+	struct sim_kms_client *k = sim_conn_ctx(c);
+
+	if (k->state == CONNECTING)
+		send_bind(k);
 }
 
 static void on_data(struct sim_conn *c, const uint8_t *data, size_t len)
@@ -224,7 +227,8 @@ static void on_closed(struct sim_conn *c, int err)
 	if (waits(k))
 		fail(k, err == 0 ? "closed" : err == -ECONNREFUSED ? "refused" : "reset");
 	else
-		k->state = IDLE;
+		kms_tell("%s closed", k->name);
+	k->state = IDLE;
 }
 
 static const struct sim_conn_ops ops = { .open = on_open, .data = on_data, .closed = on_closed };
@@ -270,12 +274,34 @@ void sim_kms_keep(struct sim_kms_client *c, bool keep)
 	c->keep = keep;
 }
 
-void sim_kms_ask(struct sim_kms_client *k, const struct addr *at)
+static void connect_to(struct sim_kms_client *k, const struct addr *at)
 {
 	struct addr from = k->ip;
 
+	if (k->c != NULL)
+		sim_conn_close(k->c);
+	k->at = *at;
+	k->in.len = 0;
+	addr_set_port(&from, (uint16_t)(PORT_FIRST + all->ports++ % PORTS));
+	k->c = sim_tcp_connect(&from, at, &ops, k);
+}
+
+static void must_be_free(const struct sim_kms_client *k)
+{
 	if (waits(k))
 		sim_fail("%s still waits for #%llu", k->name, (unsigned long long)k->n);
+}
+
+void sim_kms_connect(struct sim_kms_client *k, const struct addr *at)
+{
+	must_be_free(k);
+	connect_to(k, at);
+	k->state = MUTE;
+}
+
+void sim_kms_ask(struct sim_kms_client *k, const struct addr *at)
+{
+	must_be_free(k);
 	k->n++;
 	kms_tell("%s asked #%llu", k->name, (unsigned long long)k->n);
 	sim_after(SIM_KMS_ASK_MS, on_time, k, k->n);
@@ -283,11 +309,6 @@ void sim_kms_ask(struct sim_kms_client *k, const struct addr *at)
 		send_request(k);
 		return;
 	}
-	if (k->c != NULL)
-		sim_conn_close(k->c);
-	k->at = *at;
-	k->in.len = 0;
+	connect_to(k, at);
 	k->state = CONNECTING;
-	addr_set_port(&from, (uint16_t)(PORT_FIRST + all->ports++ % PORTS));
-	k->c = sim_tcp_connect(&from, at, &ops, k);
 }

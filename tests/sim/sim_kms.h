@@ -56,6 +56,8 @@ struct sim_kms_client *sim_kms_client_find(const char *name); /* NULL: no such c
 /** Whether a request is under way: then no other may be asked for. */
 bool sim_kms_waits(const struct sim_kms_client *c);
 void sim_kms_ask(struct sim_kms_client *c, const struct addr *at);
+/** Connect only, and say nothing. */
+void sim_kms_connect(struct sim_kms_client *c, const struct addr *at);
 /** Hold the association open afterwards, and use it again; off by default. */
 void sim_kms_keep(struct sim_kms_client *c, bool keep);
 
@@ -63,7 +65,8 @@ void sim_kms_keep(struct sim_kms_client *c, bool keep);
  *	"kms1 connect", "kms1 bind", "kms1 request c1#3", "kms1 answer c1#3 0x00000000", "kms1
  *closed" (by the program; a lab message has the label "lab") "c1 asked #3", "c1 got #3 0x00000000
  *from kms1", "c1 got #3 0xC004F042" (an error has no body that could say whose it is), "c1 fault #3
- *0x1C010014", "c1 nak #3 1", "c1 failed #3 refused|reset|closed|timeout|wrong-answer" */
+ *0x1C010014", "c1 nak #3 1", "c1 failed #3 refused|reset|closed|timeout|wrong-answer",
+ *	"c1 closed" (a connection that was held, by the program) */
 void sim_kms_watch(void (*seen)(void *ctx, const char *line), void *ctx);
 
 #endif
