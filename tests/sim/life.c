@@ -1,4 +1,5 @@
 /* A life of the program: a child process, what it writes, and its end. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -10,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "cli/command.h"
 #include "tests/sim/calls.h"
@@ -29,6 +31,7 @@ static char line[LINE_MAX_];
 static size_t line_len;
 static char *output;
 static size_t output_len;
+static size_t files_before;
 
 /* ---- what it writes ---- */
 
@@ -96,6 +99,18 @@ static void give_output(void)
 
 /* ---- the end ---- */
 
+static size_t count_files(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	while (d != NULL && readdir(d) != NULL)
+		n++;
+	if (d != NULL)
+		(void)closedir(d);
+	return n;
+}
+
 static void look_for_leaks(void)
 {
 #if SIM_SANITIZED
@@ -108,7 +123,8 @@ static void look_for_leaks(void)
 void life_end(enum sim_end end, int code)
 {
 	control_end();
-	world->life = (struct sim_life){ .end = end, .code = code, .sockets = sockets_open() };
+	world->life.end = end;
+	world->life.code = code;
 	conns_end_life(end == SIM_CRASHED);
 	give_output();
 	world->life_over = true;
@@ -165,8 +181,12 @@ static void __attribute__((noreturn)) live(const struct sim_process *p)
 	}
 	open_output();
 	threads_begin();
+	files_before = count_files();
 	optind = 0;
 	code = (p->main != NULL ? p->main : cli_main)(p->argc, p->argv);
+	uv_library_shutdown(); /* its descriptors for all loops are no leak */
+	world->life.sockets = sockets_open();
+	world->life.files = count_files() - files_before - sockets_open();
 	look_for_leaks();
 	life_end(SIM_ENDED, code);
 }
@@ -180,6 +200,7 @@ struct sim_life sim_run(const struct sim_process *p)
 		sim_fail("sim_run() while the program runs");
 	life_number++;
 	world->life_over = false;
+	world->life = (struct sim_life){ 0 };
 	(void)fflush(NULL); /* or both would write it */
 	pid = fork();
 	if (pid < 0)

@@ -155,6 +155,12 @@ struct sim_conn {
 	unsigned n_events;
 	bool rx_end, tx_end, held, kept;
 	int err; /* positive errno, to be told once */
+	uint64_t id;
+	uint64_t heard_us; /* when something came */
+	struct keepalive {
+		uint32_t idle_s, every_s, tries; /* idle_s 0: none */
+		uint32_t missed;
+	} keep;
 };
 
 struct sim_conn *conn_connect(const struct addr *from, const struct addr *to);
@@ -176,6 +182,7 @@ void pieces_drop(struct pieces *p);
 /** stream_rx.c: it has arrived at @p c. @return false: not now, again later */
 bool conn_arrived(struct sim_conn *c, struct piece *p);
 void conn_take_model(struct sim_conn *c);
+void conn_keep_alive(struct sim_conn *c, const struct keepalive *k);
 /** The end of a life: what the kernel does to its connections. */
 void conns_end_life(bool crash);
 
@@ -201,8 +208,7 @@ struct sim_socket {
 	struct sim_conn *queue[128]; /* to be accepted */
 	size_t n_queue, backlog;
 	bool shut_read, linger_reset, connect_told;
-	bool keepalive;
-	uint32_t keep_idle_s, keep_every_s, keep_tries;
+	struct keepalive keep;
 };
 
 /** NULL: a real descriptor. */

@@ -146,7 +146,8 @@ enum sim_end {
 struct sim_life {
 	enum sim_end end;
 	int code;
-	size_t sockets; /* that it left open */
+	size_t sockets, files; /* left open when main() returned: played sockets, other descriptors
+				*/
 };
 
 struct sim_process {

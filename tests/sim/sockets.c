@@ -65,9 +65,7 @@ static struct sim_socket *new_socket(int family, enum socket_kind kind)
 	s->fd = fd;
 	s->family = family;
 	s->kind = kind;
-	s->keep_idle_s = 7200;
-	s->keep_every_s = 75;
-	s->keep_tries = 9;
+	s->keep = (struct keepalive){ .idle_s = 7200, .every_s = 75, .tries = 9 };
 	table[fd] = s;
 	n_open++;
 	if (fd >= fd_top)
@@ -380,13 +378,31 @@ int sim_call_getsockopt(int fd, int level, int name, void *value, socklen_t *len
 	return 0;
 }
 
+static void set_keepalive(struct sim_socket *s, int name, uint32_t n)
+{
+	if (name == TCP_KEEPIDLE)
+		s->keep.idle_s = n;
+	else if (name == TCP_KEEPINTVL)
+		s->keep.every_s = n;
+	else if (name == TCP_KEEPCNT)
+		s->keep.tries = n;
+}
+
 int sim_call_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	struct sim_socket *s = socket_of(fd);
 	struct linger l;
+	uint32_t n = 0;
 
 	if (s == NULL)
 		return setsockopt(fd, level, name, value, len);
+	if (len >= sizeof(n))
+		memcpy(&n, value, sizeof(n));
+	if (level == IPPROTO_TCP)
+		set_keepalive(s, name, n);
+	if (level == SOL_SOCKET && name == SO_KEEPALIVE && n != 0 && s->conn != NULL) {
+		conn_keep_alive(s->conn, &s->keep);
+	}
 	if (level == SOL_SOCKET && name == SO_LINGER && len >= sizeof(l)) {
 		memcpy(&l, value, sizeof(l));
 		s->linger_reset = l.l_onoff != 0 && l.l_linger == 0;

@@ -57,6 +57,7 @@ static struct sim_conn *conn_new(void)
 		c = sim_alloc(sizeof(*c));
 	}
 	c->used = true;
+	c->id = ++world->seq;
 	c->next = world->conns;
 	world->conns = c;
 	return c;

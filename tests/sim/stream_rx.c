@@ -127,6 +127,8 @@ static void arrived_reset(struct sim_conn *c)
 
 bool conn_arrived(struct sim_conn *c, struct piece *p)
 {
+	c->heard_us = world->now_us;
+	c->keep.missed = 0;
 	if (c->owner == OWNER_NOBODY && p->kind == PIECE_SYNACK && c->state == CONN_DEAD) {
 		conn_push(c, PIECE_RST, NULL, 0);
 		return true;
@@ -149,4 +151,44 @@ bool conn_arrived(struct sim_conn *c, struct piece *p)
 		break;
 	}
 	return true;
+}
+
+/* ---- keep-alive ---- */
+
+static void on_keep_alive(void *ctx, uint64_t id)
+{
+	struct sim_conn *c = ctx;
+	const struct keepalive *k = &c->keep;
+	uint64_t due = c->heard_us + k->idle_s * UINT64_C(1000000);
+
+	if (!c->used || c->id != id || c->state != CONN_OPEN || k->idle_s == 0)
+		return;
+	if (due > world->now_us) {
+		event_at_us(due, on_keep_alive, c, id);
+		return;
+	}
+	if (!rule_for(&c->local, &c->peer)->cut && !rule_for(&c->peer, &c->local)->cut) {
+		if (c->other->owner == OWNER_NOBODY && c->other->state == CONN_DEAD) {
+			conn_die(c, ECONNRESET);
+			return;
+		}
+		c->heard_us = world->now_us;
+		c->keep.missed = 0;
+		event_at_us(world->now_us + k->idle_s * UINT64_C(1000000), on_keep_alive, c, id);
+	} else if (++c->keep.missed > k->tries) {
+		conn_die(c, ETIMEDOUT);
+	} else {
+		event_at_us(world->now_us + k->every_s * UINT64_C(1000000), on_keep_alive, c, id);
+	}
+}
+
+void conn_keep_alive(struct sim_conn *c, const struct keepalive *k)
+{
+	bool begun = c->keep.idle_s != 0;
+
+	c->keep = *k;
+	c->heard_us = world->now_us;
+	if (begun)
+		return;
+	event_at_us(world->now_us + c->keep.idle_s * UINT64_C(1000000), on_keep_alive, c, c->id);
 }

@@ -166,6 +166,29 @@ static int complains(int argc, char **argv)
 	sim_call_exit(2);
 }
 
+static int leaves_open(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	MUST(dup(STDIN_FILENO) >= 0);
+	MUST(sim_call_socket(AF_INET, SOCK_DGRAM, 0) >= 0);
+	MUST(sim_call_socket(AF_INET, SOCK_STREAM, 0) >= 0);
+	return 0;
+}
+
+static void t_what_is_left_open_is_counted(void **state)
+{
+	struct sim_life life;
+
+	(void)state;
+	begin(1);
+	life = run(leaves_open);
+	assert_int_equal(life.sockets, 2);
+	assert_int_equal(life.files, 1);
+	life = run(ticks);
+	assert_int_equal(life.sockets + life.files, 0);
+}
+
 static void t_output_and_code_are_told(void **state)
 {
 	struct sim_life life;
@@ -479,6 +502,7 @@ int main(void)
 		cmocka_unit_test(t_timers_come_to_the_millisecond),
 		cmocka_unit_test(t_stepped_clock_moves_the_wall_only),
 		cmocka_unit_test(t_output_and_code_are_told),
+		cmocka_unit_test(t_what_is_left_open_is_counted),
 		cmocka_unit_test(t_crash_keeps_files_and_world),
 		cmocka_unit_test(t_signals_are_delivered),
 		cmocka_unit_test(t_thread_takes_the_time_of_the_disk),

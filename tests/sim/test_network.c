@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -581,6 +582,31 @@ static void t_cut_link_hangs(void **state)
 	runs_well(is_cut_off);
 }
 
+static int keeps_alive(int argc, char **argv)
+{
+	const int on = 1, idle_s = 60, every_s = 10, tries = 3;
+	int fd = open_stream(), err;
+
+	(void)argc;
+	(void)argv;
+	MUST(sim_call_setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(int)) == 0);
+	MUST(sim_call_setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(int)) == 0);
+	MUST(sim_call_setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &tries, sizeof(int)) == 0);
+	MUST(sim_call_setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(int)) == 0);
+	MUST(read_all(fd, &err) == 0 && err == ETIMEDOUT);
+	MUST(sim_now() >= 3600000 && sim_now() <= 3600000 + 60000 + 40000);
+	return 0;
+}
+
+static void t_keepalive_finds_a_dead_peer(void **state)
+{
+	(void)state;
+	begin(1);
+	serve(1);
+	sim_at(3600000, cut, NULL, 1);
+	runs_well(keeps_alive);
+}
+
 static int connects_often(int argc, char **argv)
 {
 	(void)argc;
@@ -749,6 +775,7 @@ int main(void)
 		cmocka_unit_test(t_reset_by_the_peer),
 		cmocka_unit_test(t_closed_too_early),
 		cmocka_unit_test(t_cut_link_hangs),
+		cmocka_unit_test(t_keepalive_finds_a_dead_peer),
 		cmocka_unit_test(t_nothing_is_left_of_connections),
 		cmocka_unit_test(t_clients_come),
 		cmocka_unit_test(t_program_reaches_itself),
