@@ -44,7 +44,12 @@ soak: all
 	@SOAK_MINUTES=$(SOAK_MINUTES) KMSBEACON=$(BUILD)/kmsbeacon tests/soak/soak.py
 
 # Faults on purpose (tests/faults/fault.h): the library once more, with the calls that can fail renamed to those of fault_calls.c;
-# and what plays a peer in a section of its own, by which its calls are told from ours.
+# and what plays a peer in a section of its own, by which its calls are told from ours. Counting edges gives each function its
+# own section, which could not be renamed as one.
+ifeq ($(VARIANT),asan)
+$(BUILD)/tests/lib/%.o: CFLAGS += -fno-sanitize=fuzzer-no-link
+$(TESTLIB_SRCS:%.c=$(BUILD)/%.o): tests/module.mk
+endif
 FAULT_SRCS    := $(sort $(wildcard tests/faults/test_*.c))
 FAULT_BINS    := $(FAULT_SRCS:tests/faults/%.c=$(BUILD)/faults/%)
 FAULT_LIB     := $(BUILD)/tests/faults/fault.o $(BUILD)/tests/faults/fault_calls.o $(BUILD)/tests/faults/fault_child.o
@@ -55,6 +60,8 @@ $(BUILD)/faults/calls: $(BUILD)/tests/faults/fault_calls.o
 	@mkdir -p $(@D)
 	$(Q)nm --defined-only $< | awk '/ T fault_call_/ { print substr($$3, 12), $$3 }' >$@
 
+.SECONDARY: $(FAULT_FAKES:tests/lib/%.c=$(BUILD)/faults/lib/%.o)
+
 $(BUILD)/faults/libkmsbeacon.a: $(BUILD)/libkmsbeacon.a $(BUILD)/faults/calls
 	$(call say,COPY,$@)
 	$(Q)objcopy --redefine-syms=$(BUILD)/faults/calls $< $@
@@ -62,6 +69,7 @@ $(BUILD)/faults/libkmsbeacon.a: $(BUILD)/libkmsbeacon.a $(BUILD)/faults/calls
 $(BUILD)/faults/lib/%.o: $(BUILD)/tests/lib/%.o
 	@mkdir -p $(@D)
 	$(Q)objcopy --rename-section .text=fake_text $< $@
+	$(Q)! objdump -h $@ | awk '$$2 ~ /^\.text/ && $$2 !~ /^\.text(\.asan\..*)?$$/' | grep . || { echo '$@: code outside fake_text' >&2; false; }
 
 $(BUILD)/faults/test_%: $(BUILD)/tests/faults/test_%.o $(FAULT_LIB) $(FAULT_OTHERS) \
 		$(FAULT_FAKES:tests/lib/%.c=$(BUILD)/faults/lib/%.o) $(BUILD)/faults/libkmsbeacon.a
