@@ -157,6 +157,24 @@ static void t_name_too_long_for_the_record(void **state)
 	assert_int_equal(domain_item_parse(text, strlen(text), &it), DOMAIN_NAME);
 }
 
+/* What it says of a line can be printed, whatever octet is wrong with it. */
+static void t_problem_has_no_control_character(void **state)
+{
+	struct domain_item it;
+	char text[3] = "ax";
+
+	(void)state;
+	for (int c = 1; c < 0x100; c++) {
+		text[1] = (char)c;
+		if (domain_item_parse(text, 2, &it) != DOMAIN_BAD)
+			continue;
+		for (const char *p = it.problem; *p != '\0'; p++)
+			assert_true(*p >= ' ' && *p < 0x7f);
+		for (const char *p = it.text; *p != '\0'; p++)
+			assert_true(*p >= ' ' && *p < 0x7f);
+	}
+}
+
 static void t_pipe_is_waited_for(void **state)
 {
 	struct reading r;
@@ -239,6 +257,7 @@ int main(void)
 		cmocka_unit_test(t_lines),
 		cmocka_unit_test(t_lines_too_long),
 		cmocka_unit_test(t_name_too_long_for_the_record),
+		cmocka_unit_test(t_problem_has_no_control_character),
 		cmocka_unit_test(t_pipe_is_waited_for),
 		cmocka_unit_test(t_given_back_while_it_waits),
 		cmocka_unit_test(t_what_cannot_be_read_is_said),

@@ -580,6 +580,9 @@ static void t_bad_values(void **state)
 		{ "\"lookup_domain\": \"\"", "\"lookup_domain\": \"..\"" },
 		{ "\"last_code\": 0", "\"last_code\": -1" },
 		{ "\"pc1.corp.example\"", "null" },
+		/* longer than a host sees: no client would be found by it */
+		{ "\"pc1.corp.example\"",
+		  "\"mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm\"" },
 	};
 	struct lab_files files;
 	struct lab_client got;

@@ -210,6 +210,12 @@ static void t_damaged_files(void **state)
 		" \"address\": null, \"when\": \"yesterday\", \"source\": \"dns\"}}",
 		"{\"version\": 1, \"caching\": true, \"host\": {\"name\": \"k\", \"port\": 1688,"
 		" \"address\": null, \"when\": \"2026-11-21T08:00:00Z\", \"source\": \"tea\"}}",
+		/* a product twice: the second could neither be used nor replaced */
+		"{\"version\": 1, \"caching\": true, \"products\": ["
+		"{\"product\": \"p\", \"name\": \"k\", \"port\": 1, \"address\": null,"
+		" \"when\": \"2026-11-21T08:00:00Z\", \"source\": \"dns\"},"
+		"{\"product\": \"p\", \"name\": \"l\", \"port\": 1, \"address\": null,"
+		" \"when\": \"2026-11-21T08:00:00Z\", \"source\": \"dns\"}]}",
 	};
 	struct rsv_cached_host h = host("kms1.corp.example", 1688, "192.0.2.1");
 	struct rsv_cache c;
