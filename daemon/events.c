@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/utf8.h"
 #include "daemon/events_priv.h"
 
 static const struct log_ctx log_events = { .module = "events" };
@@ -45,6 +46,9 @@ struct event_record *event_record_new(const struct event *ev, uint64_t seq, int6
 	memcpy(r->bytes + name, ev->text, text);
 	if (info > 0)
 		memcpy(r->bytes + name + text + 1, ev->info, info);
+	utf8_mend(r->bytes); /* JSON takes nothing else, and these may have been cut */
+	utf8_mend(r->bytes + name);
+	utf8_mend(r->bytes + name + text + 1);
 	return r;
 }
 
@@ -77,8 +81,8 @@ static int save_run(struct store_job *job, struct store_db *db)
 				 r->text, r->info);
 	}
 	if (err == 0)
-		err = store_exec(db, "DELETE FROM event WHERE wall_ms < ?", NULL, NULL, "i",
-				 s->oldest_ms);
+		err = store_exec(db, "DELETE FROM event WHERE wall_ms < ? OR seq > ?", NULL, NULL,
+				 "ii", s->oldest_ms, EVENTS_SEQ_MAX);
 	if (err == 0)
 		err = store_exec(db,
 				 "DELETE FROM event WHERE seq <= (SELECT seq FROM event "
@@ -208,7 +212,8 @@ static int last_row(void *ctx, const struct store_row *row)
 
 static int last_run(struct store_job *job, struct store_db *db)
 {
-	return store_exec(db, "SELECT ifnull(max(seq), 0) FROM event", last_row, job, "");
+	return store_exec(db, "SELECT ifnull(max(seq), 0) FROM event WHERE seq BETWEEN 0 AND ?",
+			  last_row, job, "i", EVENTS_SEQ_MAX);
 }
 
 static void last_done(struct store_job *job, int err)

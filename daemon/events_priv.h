@@ -4,6 +4,9 @@
 
 #include "daemon/events.h"
 
+/** No file of ours gets there (2^53): a row beyond is none, and no number overflows. */
+#define EVENTS_SEQ_MAX (INT64_C(1) << 53)
+
 /** One event; shared by ring, pending list and pages. */
 struct event_record {
 	unsigned refs; /* of the loop's thread */

@@ -148,9 +148,9 @@ static int read_run(struct store_job *job, struct store_db *db)
 
 	return store_exec(db,
 			  "SELECT seq, wall_ms, id, name, level, hresult, text, info FROM event "
-			  "WHERE seq > ? AND wall_ms >= ? ORDER BY seq LIMIT ?",
-			  take_row, rd, "iii", (int64_t)rd->q.after, rd->q.since_ms,
-			  (int64_t)(EVENTS_PAGE + 1));
+			  "WHERE seq > ? AND seq <= ? AND wall_ms >= ? ORDER BY seq LIMIT ?",
+			  take_row, rd, "iiii", (int64_t)rd->q.after, EVENTS_SEQ_MAX,
+			  rd->q.since_ms, (int64_t)(EVENTS_PAGE + 1));
 }
 
 /* A file that cannot be read hides old events, not those in memory. */

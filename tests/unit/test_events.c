@@ -320,6 +320,49 @@ static void limit_pages(struct fixture *f, const char *sql)
 	store_flush(f->store);
 }
 
+/* JSON takes whole characters alone: an event whose text was cut within one was shown to nobody. */
+static void t_text_is_cut_between_letters(void **state)
+{
+	static const char euro[] = "\xe2\x82\xac";
+	struct event ev = { .name = "fuzz.seen", .level = LOG_INFO, .kept = true };
+	char text[2 * EVENTS_TEXT_MAX];
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	for (size_t i = 0; i + 3 < sizeof(text); i += 3)
+		memcpy(text + i, euro, sizeof(euro));
+	ev.text = text + 2; /* what is left of a letter, at its beginning too */
+	ev.info = text;
+	events_add(f.e, &ev);
+	assert_string_equal(read_page(&f, 0, 0), "1");
+	assert_memory_equal(member(&f, 0, "text"), "?\xe2\x82\xac", 4);
+	teardown(&f);
+}
+
+/* A file that somebody else made: numbers go on where ours ended. */
+static void t_numbers_beyond_all_counting(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	add_request(&f);
+	limit_pages(&f, "INSERT INTO event VALUES "
+			"(9223372036854775807, 9000000000000000, 1, 'x', 1, 0, 't', 'i'), "
+			"(-9, 9000000000000000, 1, 'x', 1, 0, 't', 'i'), "
+			"(7, 9000000000000000, 1, 'x', 1, 0, 't', 'i')");
+	close_events(&f);
+	open_events(&f);
+	assert_string_equal(read_page(&f, 0, 0), "7");
+	events_note(f.e, LOG_INFO, "fuzz.seen", "a sentence");
+	assert_string_equal(read_page(&f, 0, 0), "7 8");
+	close_events(&f);
+	open_events(&f);
+	assert_string_equal(read_page(&f, 0, 0), "7 8");
+	teardown(&f);
+}
+
 static void t_full_disk_is_said_once_and_passes(void **state)
 {
 	char text[EVENTS_TEXT_MAX];
@@ -387,6 +430,8 @@ int main(void)
 		cmocka_unit_test(t_waiting_ends_with_news_time_or_stop),
 		cmocka_unit_test(t_followers_are_bounded),
 		cmocka_unit_test(t_end_while_reading),
+		cmocka_unit_test(t_text_is_cut_between_letters),
+		cmocka_unit_test(t_numbers_beyond_all_counting),
 		cmocka_unit_test(t_full_disk_is_said_once_and_passes),
 		cmocka_unit_test(t_without_a_state_file),
 	};
