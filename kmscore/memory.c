@@ -234,13 +234,24 @@ static bool take_id(const struct store_row *row, int col, struct guid *ret)
 	return true;
 }
 
+/* A time that is yet to come would never pass: it was now, by a clock that was wrong. */
+static int64_t seen(const struct load *l, int64_t seen_ms)
+{
+	return seen_ms < l->now_ms ? seen_ms : l->now_ms;
+}
+
+static bool is_forgotten(const struct load *l, int64_t seen_ms)
+{
+	return seen_ms <= l->now_ms - KMS_CMID_LIFE_MS;
+}
+
 static int load_client(void *ctx, const struct store_row *row)
 {
 	struct load *l = ctx;
-	struct kms_client_entry e = { .seen_ms = store_row_int(row, 1),
+	struct kms_client_entry e = { .seen_ms = seen(l, store_row_int(row, 1)),
 				      .duplicate = store_row_int(row, 4) != 0 };
 
-	if (!take_id(row, 0, &e.cmid) || l->now_ms - e.seen_ms >= KMS_CMID_LIFE_MS)
+	if (!take_id(row, 0, &e.cmid) || is_forgotten(l, e.seen_ms))
 		return 0;
 	(void)snprintf(e.name, sizeof(e.name), "%s", store_row_text(row, 2));
 	(void)snprintf(e.before, sizeof(e.before), "%s", store_row_text(row, 3));
@@ -250,9 +261,11 @@ static int load_client(void *ctx, const struct store_row *row)
 static int load_count(void *ctx, const struct store_row *row)
 {
 	struct load *l = ctx;
+	int64_t seen_ms = seen(l, store_row_int(row, 1));
 
-	if (l->n_counted < KMS_COUNT_LARGE && take_id(row, 0, &l->counted[l->n_counted].cmid))
-		l->counted[l->n_counted++].seen_ms = store_row_int(row, 1);
+	if (l->n_counted < KMS_COUNT_LARGE && !is_forgotten(l, seen_ms) &&
+	    take_id(row, 0, &l->counted[l->n_counted].cmid))
+		l->counted[l->n_counted++].seen_ms = seen_ms;
 	return 0;
 }
 

@@ -212,6 +212,30 @@ static void wait_for_save(struct fixture *f)
 	test_net_step(&f->t);
 }
 
+/* Of a file that somebody else made: neither time overflows, and none lasts for ever. */
+static void t_times_that_cannot_be(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	(void)sql(&f, "INSERT INTO kms_client VALUES "
+		      "(0, CAST('aaaaaaaaaaaaaaaa' AS BLOB), -9223372036854775807, 'a', '', 0), "
+		      "(0, CAST('bbbbbbbbbbbbbbbb' AS BLOB), 9223372036854775807, 'b', '', 0)");
+	(void)sql(&f, "INSERT INTO kms_count VALUES "
+		      "(1, CAST('aaaaaaaaaaaaaaaa' AS BLOB), -9223372036854775807), "
+		      "(2, CAST('bbbbbbbbbbbbbbbb' AS BLOB), 9223372036854775807)");
+	(void)sql(&f, "INSERT INTO kms_total VALUES (0, 'count_cap', 50)");
+	close_memory(&f);
+	open_memory(&f);
+	assert_int_equal(kms_clients_count(&f.m.clients, now_ms(&f)), 1);
+	assert_int_equal(kms_count_now(&f.m.count, now_ms(&f)), 1);
+	f.t.clock.wall_ms += KMS_CMID_LIFE_MS;
+	assert_int_equal(kms_clients_count(&f.m.clients, now_ms(&f)), 0);
+	assert_int_equal(kms_count_now(&f.m.count, now_ms(&f)), 0);
+	end(&f);
+}
+
 /* Nothing is lost by it, and what is not yet written goes with the next one. */
 static void t_state_file_that_cannot_be_written(void **state)
 {
@@ -260,6 +284,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_a_restart_forgets_nothing),
 		cmocka_unit_test(t_kinds_are_kept_apart),
+		cmocka_unit_test(t_times_that_cannot_be),
 		cmocka_unit_test(t_state_file_that_cannot_be_written),
 		cmocka_unit_test(t_without_a_state_file),
 	};
