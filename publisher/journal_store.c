@@ -107,6 +107,7 @@ static int load_record(void *ctx, const struct store_row *row)
 static int load_hold(void *ctx, const struct store_row *row)
 {
 	struct load *l = ctx;
+	size_t before = l->j->n_holds;
 	struct dns_name domain;
 	int err;
 
@@ -114,7 +115,8 @@ static int load_hold(void *ctx, const struct store_row *row)
 		return ERR_OK;
 	err = pub_journal_hold(l->j, &domain, store_row_text(row, 1), store_row_text(row, 2),
 			       store_row_int(row, 3));
-	if (err == ERR_OK) {
+	/* the same name in other letters is no further hold; we never write that */
+	if (err == ERR_OK && l->j->n_holds > before) {
 		l->j->holds[l->j->n_holds - 1]->clear_ms = store_row_int(row, 4);
 		l->j->holds[l->j->n_holds - 1]->dirty = false;
 	}

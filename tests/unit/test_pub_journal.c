@@ -356,6 +356,25 @@ static void t_holds(void **state)
 	end(&f);
 }
 
+/* One name written in two ways, which no file of ours has: the second is no news of another hold.
+ */
+static void t_a_hold_twice_in_the_file(void **state)
+{
+	struct pub_drain drain;
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	sql(&f, "INSERT INTO pub_hold VALUES ('-A.test', '', 'x', 1, 0), ('.', '', 'kms1', 5, 6), "
+		"('\\045a.test', '', 'x', 1, 99)");
+	close_all(&f);
+	open_all(&f);
+	assert_true(pub_journal_drained(f.j, "kms1", &drain));
+	assert_int_equal(drain.clear_ms, 6);
+	assert_int_equal(pub_journal_release(f.j, NULL, NULL, NULL), 2);
+	end(&f);
+}
+
 /* What a drain promises: every domain, restarts, `publish`, and its end. */
 static void t_drains(void **state)
 {
@@ -452,6 +471,7 @@ int main(void)
 		cmocka_unit_test(t_failed_write_is_made_up_for),
 		cmocka_unit_test(t_unreadable_rows_are_passed_over),
 		cmocka_unit_test(t_holds),
+		cmocka_unit_test(t_a_hold_twice_in_the_file),
 		cmocka_unit_test(t_drains),
 		cmocka_unit_test(t_index),
 		cmocka_unit_test(t_index_keys),
