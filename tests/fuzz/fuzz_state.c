@@ -85,7 +85,7 @@ static int put_value(char *sql, size_t room, const char *value, size_t len)
 	size_t digits = strspn(value, "-0123456789");
 	int n;
 
-	if (len > 0 && len <= 19 && digits >= len && strcspn(value + 1, "-") >= len - 1 &&
+	if (len > 0 && len <= 20 && digits >= len && strcspn(value + 1, "-") >= len - 1 &&
 	    (value[0] != '-' || len > 1))
 		return snprintf(sql, room, "%.*s", (int)len, value);
 	n = snprintf(sql, room, len > 0 && value[0] == '#' ? "X'" : "CAST(X'");

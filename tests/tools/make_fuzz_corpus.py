@@ -175,6 +175,10 @@ STATE_ROWS = {
                "kms_count\t0\t#0123456789abcdef\t1789999990000\nkms_total\t0\tcount_cap\t50\n"
                "kms_total\t0\trequests\t7\nkms_total\t0\tlicensed\t-7",
     "relay": 'relay\tdrained\t{"kms2":1789999990000}\nrelay\tknown\t' + KNOWN["hosts"],
+    "times": "kms_client\t0\t#0123456789abcdef\t-9223372036854775807\ta\tb\t1\n"
+             "kms_count\t0\t#0123456789abcdef\t9223372036854775807\nkms_total\t0\tcount_cap\t50",
+    "numbers": "event\t9223372036854775807\t1789999990000\t1\tx\t1\t0\tt\ti",
+    "hold-twice": "pub_hold\t-A.test\t\tx\t1\t0\npub_hold\t.\t\tkms1\t5\t6\npub_hold\t\\045a.test\t\tx\t1\t99",
     "flipped": "flip 20 0\nflip 4097 255\nflip 100 7",
 }
 
@@ -237,8 +241,7 @@ def main():
     random.seed(1)
     root = pathlib.Path(sys.argv[1])
     inputs = {"dnsmsg": {}, "tsig": {}, "tsig_key": KEY_FILES,
-              "rpc_client": rpc_client_inputs(), "plan": plan_inputs(), "notify": notify_inputs(),
-              "answer": answer_inputs()}
+              "rpc_client": rpc_client_inputs(), "answer": answer_inputs()}
     texts = {"environment": ENVIRONMENTS, "command": COMMAND_LINES, "known": KNOWN, "text": TEXTS,
              "log": LOGGED, "state": STATE_ROWS, "daemon": REQUESTS}
     for target, files in texts.items():
@@ -253,6 +256,8 @@ def main():
             inputs["tsig"]["request"] = row[2]
         else:
             inputs["tsig"][row[1]] = row[2]
+    inputs["plan"] = plan_inputs()
+    inputs["notify"] = notify_inputs()
     for target, files in inputs.items():
         folder = root / target
         folder.mkdir(parents=True, exist_ok=True)
