@@ -1,5 +1,6 @@
 /* What the configuration takes from the machine: its name and its networks. */
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -163,18 +164,20 @@ static bool net_of(const struct ifaddrs *i, struct cidr *ret)
 	return ret->prefix > 0; /* a mask of 0 would mean everybody */
 }
 
-size_t config_connected_nets(struct cidr *ret, size_t max)
+int config_connected_nets(struct cidr *ret, size_t max, size_t *ret_n)
 {
 	struct ifaddrs *list = NULL;
 	size_t n = 0;
 
+	*ret_n = 0;
 	if (getifaddrs(&list) != 0)
-		return 0;
+		return -errno;
 	for (const struct ifaddrs *i = list; i != NULL && n < max; i = i->ifa_next)
 		if (net_of(i, &ret[n]))
 			n++;
 	freeifaddrs(list);
-	return n;
+	*ret_n = n;
+	return 0;
 }
 
 bool config_machine_has(const struct addr *a)

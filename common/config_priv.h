@@ -26,8 +26,9 @@ bool config_find_fqdn(const char *hostname, const char *hosts, const char *resol
 		      char ret[CONFIG_FQDN_MAX]);
 /** The same for this machine, from its files. */
 bool config_machine_fqdn(char ret[CONFIG_FQDN_MAX]);
-/** Networks of this machine's interfaces at this moment; at most @p max of them. */
-size_t config_connected_nets(struct cidr *ret, size_t max);
+/** Networks of this machine's interfaces at this moment; at most @p max of them. 0, or the error of
+ * the system that keeps them from being read. */
+int config_connected_nets(struct cidr *ret, size_t max, size_t *ret_n);
 /** Whether @p a is the address of an interface of this machine at this moment. */
 bool config_machine_has(const struct addr *a);
 

@@ -50,15 +50,24 @@ static bool has_net(const struct config_service *s, const struct cidr *net)
 	return false;
 }
 
-static int default_allow(struct config_service *s)
+/* Clients of a network that is missing here would be turned away. */
+static int default_allow(struct config_service *s, struct cfg *cfg)
 {
 	static const char *const text[] = { "127.0.0.0/8",    "::1",
 					    "10.0.0.0/8",     "172.16.0.0/12",
 					    "192.168.0.0/16", "fc00::/7" };
 	const size_t n = sizeof(text) / sizeof(text[0]);
 	struct cidr nets[CONNECTED_MAX];
-	size_t connected = config_connected_nets(nets, CONNECTED_MAX);
+	size_t connected = 0;
+	int err = s->mode != CONFIG_SERVICE_OFF
+			  ? config_connected_nets(nets, CONNECTED_MAX, &connected)
+			  : 0;
 
+	if (err != 0)
+		cfg_complain(cfg, false, &s->allow,
+			     "the networks of this machine's interfaces, which are its default, "
+			     "cannot be read: %s; try again, or name the networks",
+			     err_text(err));
 	s->allow = calloc(n + connected, sizeof(*s->allow));
 	if (s->allow == NULL)
 		return ERR_NOMEM;
@@ -216,7 +225,7 @@ int config_resolve(struct config *c, struct cfg *cfg)
 	if (err == 0 && c->service.n_listen == 0)
 		err = default_listen(&c->service);
 	if (err == 0 && c->service.n_allow == 0)
-		err = default_allow(&c->service);
+		err = default_allow(&c->service, cfg);
 	if (err == 0)
 		err = resolve_lab(c);
 	if (err == 0)
