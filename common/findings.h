@@ -181,6 +181,10 @@ const char *finding_severity_name(enum finding_severity s); /* "info", "warning"
 	X(NO_ANSWER, "no-answer", CRITICAL, \
 	  "no server gave an answer, so nothing can be said about the domain", \
 	  "check the name, the resolvers and the way to the servers") \
+	X(ZONE_UNKNOWN, "zone-unknown", WARNING, \
+	  "which zone holds the records, or its name servers, could not be found out, so not all of " \
+	  "them were asked", \
+	  "ask again; where that does not help, look at the resolvers") \
 	/* what publishing needs */ \
 	X(CLOCK_SKEW, "clock-skew", WARNING, \
 	  "the clocks of this machine and of the primary differ", \

@@ -201,6 +201,7 @@ static void on_zone(struct rsv_zone_op *z, const struct rsv_zone_result *r)
 		a->r.has_zone = true;
 		a->r.zone = r->zone;
 		a->r.primary = r->mname;
+		a->r.zone_err = r->ns_err;
 	}
 	if (list_servers(a) != 0)
 		rsv_audit_finish(a, ERR_NOMEM);

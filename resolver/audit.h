@@ -146,7 +146,7 @@ struct rsv_audit_result {
 	struct dns_name domain;
 	enum rsv_status status;
 	bool has_zone;
-	int zone_err; /* why there is none */
+	int zone_err; /* why there is none, or not all of its name servers are known */
 	struct dns_name zone;
 	struct dns_name primary; /* MNAME; unset without zone */
 	struct rsv_server_view *servers;

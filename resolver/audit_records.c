@@ -312,6 +312,15 @@ int rsv_judge_findings(struct rsv_audit_result *r, const struct rsv_judge_input 
 				      dns_name_format(&r->domain, text));
 	else
 		err = about_records(r, in);
+	/* That there is none may be so: a resolver may make up a name. */
+	if (err == 0 && r->zone_err != 0 && r->zone_err != ERR_DNS_NO_ZONE &&
+	    in->reference != RSV_NO_SERVER)
+		err = rsv_finding_add(
+			r, FINDING_ZONE_UNKNOWN,
+			r->has_zone ? "not all name servers of %.200s are known and were asked: %s"
+				    : "the zone of %.200s was not found, so its name servers were "
+				      "not asked: %s",
+			dns_name_format(&r->domain, text), err_text(r->zone_err));
 	if (err == 0)
 		err = rsv_judge_server_findings(r, in->reference);
 	if (err == 0)

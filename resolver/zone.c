@@ -199,7 +199,9 @@ static void on_servers(struct rsv_zone_op *z, const struct dns_outcome *o)
 		if (rr->type == DNS_TYPE_NS && rr->rclass == DNS_CLASS_IN &&
 		    dns_name_equal(&rr->owner, &z->result.zone))
 			add_server(&z->result, &rr->data.name);
-	remember_servers(z);
+	z->result.ns_err = o->err;
+	if (o->err == 0)
+		remember_servers(z);
 	servers_known(z);
 }
 

@@ -30,6 +30,7 @@ struct rsv_zone_result {
 	struct dns_name mname;
 	struct rsv_ns ns[RSV_NS_MAX]; /* the primary first, then by name */
 	size_t n_ns;
+	int ns_err; /* why only the primary is there: the NS set was asked for in vain */
 };
 
 struct rsv_zone_params {

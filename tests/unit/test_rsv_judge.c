@@ -311,6 +311,27 @@ static void t_servers_that_fail(void **state)
 	judge_reset();
 }
 
+/* A resolver's answer alone is no proof of what the name servers have. */
+static void t_zone_that_was_not_found(void **state)
+{
+	struct rsv_judge_input in;
+
+	(void)state;
+	judge_healthy();
+	r.zone_err = ERR_TIMEOUT;
+	in = judge_begin();
+	assert_int_equal(rsv_judge_findings(&r, &in), 0);
+	judge_assert_findings(FINDING_ZONE_UNKNOWN, -1);
+	assert_int_equal(r.status, RSV_WARN_);
+	judge_reset();
+	judge_healthy();
+	r.zone_err = ERR_DNS_NO_ZONE;
+	in = judge_begin();
+	assert_int_equal(rsv_judge_findings(&r, &in), 0);
+	judge_assert_findings(-1);
+	judge_reset();
+}
+
 /* An old copy in a resolver ends by itself; one that would last longer is something else. */
 static void t_resolvers(void **state)
 {
@@ -461,6 +482,7 @@ int main(void)
 		cmocka_unit_test(t_against_the_configuration),
 		cmocka_unit_test(t_servers),
 		cmocka_unit_test(t_servers_that_fail),
+		cmocka_unit_test(t_zone_that_was_not_found),
 		cmocka_unit_test(t_resolvers),
 		cmocka_unit_test(t_ttl),
 		cmocka_unit_test(t_findings_are_bounded),
