@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "common/err.h"
 #include "common/mem.h"
 #include "daemon/state.h"
 
@@ -76,6 +78,7 @@ static void forget_journal(struct verify_known *k)
 static void read_journal(struct verify_known *k)
 {
 	struct stat st;
+	int err;
 
 	/* Without a configuration file everything in a journal would look forgotten. */
 	if (k->cfg->origin == NULL || stat(k->path, &st) != 0)
@@ -85,8 +88,14 @@ static void read_journal(struct verify_known *k)
 		return;
 	forget_journal(k);
 	k->changed = st.st_mtim; /* of before the reading: what comes between is read again */
-	if (pub_journal_read(k->path, &k->journal) == 0)
+	err = pub_journal_read(k->path, &k->journal);
+	if (err == 0)
 		sort_sets(k);
+	else if (access(k->path, R_OK) == 0) /* else it is somebody else's */
+		(void)fprintf(stderr,
+			      "kmsbeacon verify: %s cannot be read (%s): what was published from "
+			      "here is not known\n",
+			      k->path, err_text(err));
 }
 
 static void find_orphans(struct verify_known *k)
