@@ -15,7 +15,7 @@ static void impl_free(struct rsv_discover_impl *d)
 	if (d == NULL)
 		return;
 	for (size_t i = 0; i < d->r.n_steps; i++)
-		free(d->r.steps[i].detail);
+		rsv_d_free_step(&d->r.steps[i]);
 	free(d->r.steps);
 	free(d->r.cand);
 	free(d->r.attempts);

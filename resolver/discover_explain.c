@@ -1,6 +1,7 @@
 /* The words of a discovery: codes and sentences, no decisions. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "resolver/discover_priv.h"
@@ -70,6 +71,14 @@ uint32_t rsv_d_manual_hresult(int err)
 	return code == HR_DNS_NO_RECORDS ? HR_DNS_NXDOMAIN : code;
 }
 
+static char no_memory[] = "out of memory: what happened here cannot be told";
+
+void rsv_d_free_step(struct rsv_step *s)
+{
+	if (s->detail != no_memory)
+		free(s->detail);
+}
+
 void rsv_d_step(struct rsv_discover_impl *d, const char *step, const char *fmt, ...)
 {
 	struct rsv_discovery *r = &d->r;
@@ -82,8 +91,8 @@ void rsv_d_step(struct rsv_discover_impl *d, const char *step, const char *fmt, 
 	if (vasprintf(&detail, fmt, ap) < 0)
 		detail = NULL;
 	va_end(ap);
-	if (detail == NULL)
-		return; /* an explanation less is no reason to fail */
+	if (detail == NULL) /* no reason to fail; but that it is missing is told */
+		detail = no_memory;
 	r->steps[r->n_steps].step = step;
 	r->steps[r->n_steps++].detail = detail;
 }

@@ -64,6 +64,7 @@ struct rsv_discover_impl {
 };
 
 /* discover_explain.c */
+void rsv_d_free_step(struct rsv_step *s);
 void rsv_d_step(struct rsv_discover_impl *d, const char *step, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void rsv_d_explain_domains(struct rsv_discover_impl *d);
