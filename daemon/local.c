@@ -293,7 +293,10 @@ void daemon_configure_service(struct daemon *d)
 
 	if (d->service == NULL)
 		return;
-	(void)kms_service_set_rules(d->service, c->service.allow, c->service.n_allow, &limits);
+	if (kms_service_set_rules(d->service, c->service.allow, c->service.n_allow, &limits) != 0)
+		log_error(
+			&daemon_log, "reload.memory", "text=%s",
+			"out of memory: service.allow and limits stay as they were; reload again");
 	if (d->upstreams == NULL) {
 		kms_service_set_lab(d->service, &lab);
 		return;
