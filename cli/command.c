@@ -10,6 +10,7 @@
 #include "cli/manual.h"
 #include "cli/output.h"
 #include "common/err.h"
+#include "common/json_memory.h"
 #include "common/mem.h"
 #include "common/version.h"
 
@@ -339,34 +340,49 @@ static int run_command(const struct cli_command *cmd, int argc, char **words)
 	return code;
 }
 
+/* What is asked for without a command. */
+static int print_about(const char *what, bool *ret_found)
+{
+	*ret_found = true;
+	if (strcmp(what, "--help") == 0 || strcmp(what, "-h") == 0 || strcmp(what, "help") == 0)
+		print_overview(stdout);
+	else if (strcmp(what, "--manual") == 0)
+		cli_print_manual(stdout);
+	else if (strcmp(what, "--completion") == 0)
+		cli_print_completion(stdout);
+	else if (strcmp(what, "--version") == 0)
+		(void)printf("kmsbeacon %s\n", KMSBEACON_VERSION);
+	else
+		*ret_found = false;
+	return CLI_YES;
+}
+
+/* Where nothing can be said for certain, `verify` says "unknown", and the others "no". */
+static int exit_when_failed(const struct cli_command *c)
+{
+	return c->usage_exit != CLI_USAGE ? c->usage_exit : CLI_NO;
+}
+
 int cli_main(int argc, char **argv)
 {
 	const struct cli_command *c;
+	bool found;
+	int code;
 
 	if (argc < 2) {
 		print_overview(stderr);
 		return CLI_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-	    strcmp(argv[1], "help") == 0) {
-		print_overview(stdout);
-		return CLI_YES;
+	code = print_about(argv[1], &found);
+	if (found)
+		return output_end(code, CLI_NO);
+	for (size_t i = 0; (c = cli_command_at(i)) != NULL; i++) {
+		if (strcmp(argv[1], c->name) != 0)
+			continue;
+		mem_must_exit(exit_when_failed(c));
+		json_memory_must(); /* the daemon takes that back: daemon_run() */
+		return output_end(run_command(c, argc - 1, argv + 1), exit_when_failed(c));
 	}
-	if (strcmp(argv[1], "--manual") == 0) {
-		cli_print_manual(stdout);
-		return CLI_YES;
-	}
-	if (strcmp(argv[1], "--completion") == 0) {
-		cli_print_completion(stdout);
-		return CLI_YES;
-	}
-	if (strcmp(argv[1], "--version") == 0) {
-		(void)printf("kmsbeacon %s\n", KMSBEACON_VERSION);
-		return CLI_YES;
-	}
-	for (size_t i = 0; (c = cli_command_at(i)) != NULL; i++)
-		if (strcmp(argv[1], c->name) == 0)
-			return run_command(c, argc - 1, argv + 1);
 	(void)fprintf(stderr, "kmsbeacon: unknown command '%s' (see kmsbeacon --help)\n", argv[1]);
 	return CLI_USAGE;
 }

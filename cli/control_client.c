@@ -10,6 +10,7 @@
 
 #include "cli/output.h"
 #include "common/clock.h"
+#include "common/json_memory.h"
 #include "common/mem.h"
 
 #define READ_CHUNK    65536u
@@ -58,7 +59,7 @@ static int send_all(int fd, const char *data, size_t len)
 static int send_request(int fd, const char *command, json_t *args)
 {
 	json_t *root = json_pack("{s:s, s:O*}", "command", command, "args", args);
-	char *text = json_dumps(root, JSON_COMPACT);
+	char *text = json_memory_text(root, JSON_COMPACT);
 	int err = ERR_NOMEM;
 
 	if (text != NULL) {

@@ -1,24 +1,56 @@
 #include "cli/output.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/err.h"
+#include "common/json_memory.h"
+#include "common/mem.h"
 #include "common/utf8.h"
 
-/* json_dumpf() would lock stdout for each brace. */
-static int put(const char *text, size_t len, void *ctx)
+/* As one text: no half of an object stands there when memory ends, and json_dumpf() would lock
+ * stdout for each brace. */
+void print_json_to(FILE *out, const json_t *root)
 {
-	return fwrite_unlocked(text, 1, len, ctx) == len ? 0 : -1;
+	char *text = mem_must(json_memory_text(root, JSON_COMPACT | JSON_REAL_PRECISION(9)));
+
+	(void)fputs(text, out);
+	free(text);
 }
 
 void print_json(json_t *root)
 {
-	(void)json_dump_callback(root, put, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	print_json_to(stdout, root);
 	(void)fputc('\n', stdout);
 	(void)fflush(stdout);
 	json_decref(root);
+}
+
+/* Who has read enough closes the pipe, as `head` does: no complaint. */
+static bool nobody_reads(void)
+{
+	struct pollfd pfd = { .fd = STDOUT_FILENO };
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLERR) != 0;
+}
+
+int output_end(int code, int failed)
+{
+	bool ok;
+
+	errno = 0;
+	ok = fflush(stdout) == 0 && ferror(stdout) == 0;
+	if (ok)
+		return code;
+	if (!nobody_reads())
+		(void)fprintf(stderr, "kmsbeacon: the output could not be written in full%s%s\n",
+			      errno != 0 ? ": " : "", errno != 0 ? err_text(-errno) : "");
+	return code == 0 ? failed : code;
 }
 
 void print_json_error(const char *code, const char *text)

@@ -4,9 +4,15 @@
 #define KMSBEACON_CLI_OUTPUT_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 /** One object on one line of stdout; takes over @p root. */
 void print_json(json_t *root);
+/** The object alone. */
+void print_json_to(FILE *out, const json_t *root);
+/** The end of a command with this exit code. Where stdout did not take all, stderr says so and the
+ * code is not 0 but @p failed. */
+int output_end(int code, int failed);
 /** {"error":{"code","text"}} on stdout, for commands that were asked for JSON and have no report.
  */
 void print_json_error(const char *code, const char *text);

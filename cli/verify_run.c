@@ -31,9 +31,12 @@ struct verify {
 	uv_signal_t signals[SIGNALS];
 	uv_prepare_t idle; /* before the loop waits, what was printed leaves */
 	bool bulk;         /* only what is not ok is shown, and the sum */
-	bool printed;      /* something is on stdout */
-	int write_err;     /* errno */
-	int err;           /* of the pass */
+	FILE *out;         /* stdout, or what gathers one object, so that it comes whole */
+	char *object;
+	size_t object_len;
+	bool printed;  /* something is on stdout */
+	int write_err; /* errno */
+	int err;       /* of the pass */
 	bool interrupted;
 	uint64_t began_ms;
 	/* --watch */
@@ -49,15 +52,6 @@ struct verify {
 static void start_pass(struct verify *v);
 
 /* ---- one domain, as text --------------------------------------------------------------------- */
-
-static void print_json_to(FILE *out, const json_t *o)
-{
-	/* as one text: json_dumpf() makes a call for each brace */
-	char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
-
-	(void)fputs(text != NULL ? text : "", out);
-	free(text);
-}
 
 static json_t *bad_line_report(const struct domain_item *d)
 {
@@ -174,7 +168,7 @@ static void on_idle(uv_prepare_t *p)
 static void separate(struct verify *v)
 {
 	if (v->o->form == FORM_JSON)
-		(void)fputs(v->printed ? "," : "{\"domains\":[", stdout);
+		(void)fputs(v->printed ? "," : "{\"domains\":[", v->out);
 	else if (v->o->form == FORM_TEXT && v->printed && !v->first_over)
 		(void)fputc('\n', stdout);
 	v->printed = true;
@@ -189,10 +183,20 @@ static bool take(void *ctx, const char *text, size_t len)
 	progress_hide(&v->progress);
 	errno = 0;
 	separate(v);
-	(void)fwrite(text, 1, len, stdout);
+	(void)fwrite(text, 1, len, v->out);
 	if (v->o->form == FORM_JSON_LINES)
 		(void)fputc('\n', stdout);
 	return true;
+}
+
+static void put_object(struct verify *v)
+{
+	bool whole = ferror(v->out) == 0;
+
+	whole = fclose(v->out) == 0 && whole;
+	v->out = stdout;
+	(void)mem_must(whole ? v->object : NULL);
+	(void)fwrite(v->object, 1, v->object_len, stdout);
 }
 
 static void print_end(struct verify *v)
@@ -206,8 +210,9 @@ static void print_end(struct verify *v)
 		(void)puts(rsv_verify_nagios(t, took_ms, line));
 		break;
 	case FORM_JSON:
-		(void)printf("%s],\"status\":\"%s\"}\n", v->printed ? "" : "{\"domains\":[",
-			     rsv_status_name(t->status));
+		(void)fprintf(v->out, "%s],\"status\":\"%s\"}\n",
+			      v->printed ? "" : "{\"domains\":[", rsv_status_name(t->status));
+		put_object(v);
 		break;
 	case FORM_TEXT:
 		if (t->domains > 1) {
@@ -469,6 +474,9 @@ static void verify_free(struct verify *v)
 		if (v->states != NULL)
 			json_decref(v->states[i]);
 	}
+	if (v->out != stdout)
+		(void)fclose(v->out);
+	free(v->object);
 	free(v->list);
 	free(v->states);
 	free(v->latest);
@@ -484,6 +492,8 @@ int verify_run(const struct cli_args *a, struct session *s, struct verify_option
 
 	v->session = s;
 	v->o = o;
+	v->out = o->form == FORM_JSON ? mem_must(open_memstream(&v->object, &v->object_len))
+				      : stdout;
 	v->own = own_records_new(s->config);
 	v->known = verify_known_new(s->config, v->own, s->env.net.dns_port);
 	v->audit = (struct rsv_audit_params){

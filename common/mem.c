@@ -107,11 +107,18 @@ void mem_wipe(void *p, size_t len)
 		explicit_bzero(p, len);
 }
 
+static int must_exit = 1;
+
+void mem_must_exit(int code)
+{
+	must_exit = code;
+}
+
 void *mem_must(void *p)
 {
 	if (p == NULL) {
 		(void)fputs("kmsbeacon: out of memory\n", stderr);
-		exit(1);
+		exit(must_exit);
 	}
 	return p;
 }

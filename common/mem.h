@@ -3,7 +3,7 @@
  * secret.
  *
  * Allocations that a peer can drive are checked by their caller and end that peer's session only.
- * Start-up code, which cannot go on without memory, uses mem_must().
+ * Start-up code, and commands, which cannot go on without memory, use mem_must().
  */
 #ifndef KMSBEACON_COMMON_MEM_H
 #define KMSBEACON_COMMON_MEM_H
@@ -36,8 +36,10 @@ void buf_consume(struct buf *b, size_t len);
 
 /** Zero memory so that the compiler cannot leave it out. */
 void mem_wipe(void *p, size_t len);
-/** Start-up only: @p p, or a message and exit 1 where it is NULL. */
+/** Start-up and commands only: @p p, or a message and the end of the process where it is NULL. */
 void *mem_must(void *p);
+/** The exit code of that; 1 until then. */
+void mem_must_exit(int code);
 
 #define SECRET_MAX 512 /* bytes; BIND's longest HMAC key is 512 bits, RFC 8945 sets no limit */
 

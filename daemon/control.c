@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/json_memory.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/utf8.h"
@@ -22,7 +23,9 @@ static const struct log_ctx log_ctl = { .module = "control" };
 struct control {
 	uv_pipe_t listener;
 	uv_timer_t again;      /* a connection waits for memory; libuv takes no other until then */
+	uv_prepare_t turn;     /* each turn of the loop */
 	unsigned open_handles; /* of these */
+	unsigned long json_failures; /* when this turn began, in which each report is made */
 	control_handler_fn *handler;
 	void *ctx;
 	char *path;
@@ -120,9 +123,11 @@ static void call_send(struct control_call *call, json_t *root)
 		call_maybe_free(call);
 		return;
 	}
-	call->answer = json_dumps(root, JSON_COMPACT);
+	call->answer = json_memory_text(root, JSON_COMPACT);
 	json_decref(root);
 	if (call->answer == NULL) {
+		log_error(&log_ctl, "control.memory", "text=%s",
+			  "out of memory: a request on the control socket gets no answer");
 		call_close(call);
 		return;
 	}
@@ -136,10 +141,23 @@ static void call_send(struct control_call *call, json_t *root)
 		call_close(call);
 }
 
+static bool lacks_memory(const struct control_call *call, const json_t *report)
+{
+	return report == NULL || json_memory_failures() != call->owner->json_failures;
+}
+
+/* A report that lacks a member is worse than none. */
 void control_answer(struct control_call *call, int exit_code, json_t *report)
 {
-	call_send(call, json_pack("{s:i, s:o}", "exit", exit_code, "report",
-				  report != NULL ? report : json_object()));
+	if (lacks_memory(call, report)) {
+		json_decref(report);
+		log_error(&log_ctl, "control.memory", "text=%s",
+			  "out of memory: a request on the control socket gets no report");
+		control_fail(call, exit_code != 0 ? exit_code : 1, err_name(ERR_NOMEM),
+			     "the daemon is out of memory: there is no report of what was done");
+		return;
+	}
+	call_send(call, json_pack("{s:i, s:o}", "exit", exit_code, "report", report));
 }
 
 void control_fail(struct control_call *call, int exit_code, const char *code, const char *text)
@@ -162,7 +180,9 @@ static void call_dispatch(struct control_call *call, size_t len)
 	call->state = CALL_HANDLED;
 	call->owed = true;
 	(void)uv_timer_stop(&call->timer);
-	if (command == NULL || (args != NULL && !json_is_object(args)))
+	if (root == NULL && json_error_code(&jerr) == json_error_out_of_memory)
+		control_fail(call, 1, err_name(ERR_NOMEM), "the daemon is out of memory");
+	else if (command == NULL || (args != NULL && !json_is_object(args)))
 		control_fail(call, 2, "PARSE",
 			     "not a request: one line {\"command\": \"...\", \"args\": {...}}");
 	else
@@ -206,6 +226,13 @@ static void on_late(uv_timer_t *t)
 }
 
 static void on_connection(uv_stream_t *s, int err);
+
+static void on_turn(uv_prepare_t *p)
+{
+	struct control *c = p->data;
+
+	c->json_failures = json_memory_failures();
+}
 
 static void on_again(uv_timer_t *t)
 {
@@ -349,6 +376,7 @@ static void close_handles(struct control *c, uv_close_cb closed)
 {
 	uv_close((uv_handle_t *)&c->listener, closed);
 	uv_close((uv_handle_t *)&c->again, closed);
+	uv_close((uv_handle_t *)&c->turn, closed);
 }
 
 int control_new(uv_loop_t *loop, const struct control_params *p, struct control **ret,
@@ -365,9 +393,12 @@ int control_new(uv_loop_t *loop, const struct control_params *p, struct control 
 	c->ctx = p->ctx;
 	(void)uv_pipe_init(loop, &c->listener, 0);
 	(void)uv_timer_init(loop, &c->again);
+	(void)uv_prepare_init(loop, &c->turn);
 	c->listener.data = c;
 	c->again.data = c;
-	c->open_handles = 2;
+	c->turn.data = c;
+	c->open_handles = 3;
+	(void)uv_prepare_start(&c->turn, on_turn);
 	err = bind_and_listen(c, p, info);
 	if (err != 0) {
 		close_handles(c, on_failed_closed);

@@ -42,7 +42,8 @@ struct control_params {
  * cause. */
 int control_new(uv_loop_t *loop, const struct control_params *p, struct control **ret,
 		struct err_info *info);
-/** Answer and close. Takes over @p report (NULL: an empty object). */
+/** Answer and close. Takes over @p report, made in the turn of the loop of this call; where memory
+ * was short meanwhile, the client is told that instead (json_memory.h). */
 void control_answer(struct control_call *call, int exit_code, json_t *report);
 /** Answer with an error object instead. */
 void control_fail(struct control_call *call, int exit_code, const char *code, const char *text);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/json_memory.h"
 #include "common/log.h"
 #include "common/version.h"
 #include "daemon/daemon_priv.h"
@@ -435,6 +436,7 @@ int daemon_run(const char *path, struct config *cfg, struct keys *keys)
 	struct err_info info = { "" };
 	int err = sd_listen_take(&d.sockets, &info);
 
+	json_memory_count();
 	*keys = (struct keys){ 0 };
 	log_setup(cfg->log.level, cfg->log.format, STDERR_FILENO);
 	if (err == 0)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_memory.h"
 #include "common/log.h"
 
 static const struct log_ctx log_memory = { .module = "relay" };
@@ -128,11 +129,13 @@ static void save_next(struct upstream_memory *m)
 	if (m->store == NULL || m->saving || !m->dirty)
 		return;
 	*s = (struct save){ .job = { .run = save_run, .done = save_done }, .m = m };
-	s->drained = json_dumps(m->drained, JSON_COMPACT);
-	s->known = m->known != NULL ? json_dumps(m->known, JSON_COMPACT) : NULL;
+	s->drained = json_memory_text(m->drained, JSON_COMPACT);
+	s->known = m->known != NULL ? json_memory_text(m->known, JSON_COMPACT) : NULL;
 	m->dirty = false;
 	m->saving = true;
-	if (store_submit(m->store, &s->job) != 0)
+	/* Half of it would replace the whole of before. */
+	if (s->drained == NULL || (m->known != NULL && s->known == NULL) ||
+	    store_submit(m->store, &s->job) != 0)
 		save_done(&s->job, ERR_NOMEM);
 }
 

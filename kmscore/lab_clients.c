@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/json_memory.h"
 #include "kmscore/lab_events.h"
 #include "kmscore/utf16.h"
 
@@ -223,7 +224,7 @@ static int write_clients(const char *path, const struct lab_clients *t)
 		if (json_array_append_new(list, lab_client_to_json(&t->c[i])) != 0)
 			err = ERR_NOMEM;
 	if (err == 0)
-		text = json_dumps(root, JSON_INDENT(1));
+		text = json_memory_text(root, JSON_INDENT(1));
 	json_decref(root);
 	if (err == 0)
 		err = text != NULL ? file_replace(path, text, strlen(text)) : ERR_NOMEM;

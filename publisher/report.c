@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/hresult.h"
+#include "common/json_memory.h"
 #include "net/dnsmsg.h"
 
 /* jansson's *_new functions take over what they are given and answer NULL for a NULL in it, so one
@@ -150,16 +151,6 @@ json_t *pub_report_orphans(const struct pub_targets *targets, struct pub_journal
 	return list;
 }
 
-static int put(const char *text, size_t len, void *ctx)
-{
-	return buf_append(ctx, text, len);
-}
-
-static int put_json(struct buf *out, const json_t *value)
-{
-	return json_dump_callback(value, put, out, JSON_COMPACT) == 0 ? ERR_OK : ERR_NOMEM;
-}
-
 int pub_report_write(struct buf *out, const struct pub_result *results, size_t n,
 		     const json_t *orphans)
 {
@@ -171,13 +162,13 @@ int pub_report_write(struct buf *out, const struct pub_result *results, size_t n
 		if (i > 0)
 			err = buf_append(out, ",", 1);
 		if (err == ERR_OK)
-			err = put_json(out, o);
+			err = json_memory_dump(out, o, JSON_COMPACT);
 		json_decref(o);
 	}
 	if (err == ERR_OK)
 		err = buf_printf(out, "],\"orphans\":");
 	if (err == ERR_OK)
-		err = put_json(out, orphans);
+		err = json_memory_dump(out, orphans, JSON_COMPACT);
 	if (err == ERR_OK)
 		err = buf_append(out, "}", 1);
 	return err;

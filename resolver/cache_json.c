@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/json_memory.h"
 #include "resolver/cache.h"
 
 #define CACHE_VERSION 1
@@ -179,7 +180,7 @@ int rsv_cache_save(struct rsv_cache *c, const char *path, struct err_info *info)
 		return 0;
 	root = cache_to_json(c);
 	if (root != NULL)
-		text = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+		text = json_memory_text(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	if (text != NULL)
 		err = file_replace(path, text, strlen(text));
 	if (err == 0)

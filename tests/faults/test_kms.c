@@ -217,7 +217,7 @@ static void on_request(void *ctx, struct control_call *call, const char *command
 	(void)ctx;
 	(void)command;
 	(void)args;
-	control_answer(call, 0, NULL);
+	control_answer(call, 0, json_object());
 }
 
 /* A request, as any program could send it. @return whether the answer was "exit 0". */

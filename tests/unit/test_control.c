@@ -65,7 +65,7 @@ static void on_wake(uv_async_t *a)
 	struct fixture *f = a->data;
 
 	if (f->held != NULL) /* the client is gone, the handler answers all the same */
-		control_answer(f->held, 0, NULL);
+		control_answer(f->held, 0, json_object());
 	control_free(f->control, on_freed, f);
 	uv_close((uv_handle_t *)a, NULL);
 }
