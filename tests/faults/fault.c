@@ -108,6 +108,11 @@ void fault_end(void)
 	atomic_store(&st.plan->armed, false);
 }
 
+enum fault_kind fault_kind(void)
+{
+	return st.plan->kind;
+}
+
 void fault_is_child(bool counts)
 {
 	st.is_child = counts;

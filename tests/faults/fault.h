@@ -40,7 +40,7 @@ struct fault_scenario {
 	unsigned at_most;
 };
 
-#define FAULT_SCENARIOS_MAX 32
+#define FAULT_SCENARIOS_MAX 64
 
 void fault_begin(void);
 void fault_end(void);
@@ -48,6 +48,9 @@ void fault_end(void);
 void fault_begin_child(void);
 /** In a new process: whether it is the one that is meant. */
 void fault_is_child(bool counts);
+
+/** Of this run. */
+enum fault_kind fault_kind(void);
 
 /** For fault_calls.c: whether this call has to fail. */
 bool fault_hit(enum fault_kind kind);

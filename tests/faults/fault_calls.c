@@ -25,6 +25,8 @@
 #include "tests/faults/fault.h"
 
 /* What a caller finds in an output that the failed call leaves undefined. */
+#define STREAM_ERROR 0x20 /* what ferror() of glibc looks at */
+
 #define POISON ((void *)0x5a5a)
 
 #define CALL(kind, type, name, params, args, on_fault)                                             \
@@ -252,13 +254,19 @@ ssize_t fault_call_pwrite(int fd, const void *p, size_t n, off_t at)
 size_t fault_call_fwrite(const void *p, size_t size, size_t n, FILE *f);
 size_t fault_call_fwrite(const void *p, size_t size, size_t n, FILE *f)
 {
-	return disk_fails() ? 0 : fwrite(p, size, n, f);
+	if (!disk_fails())
+		return fwrite(p, size, n, f);
+	f->_flags |= STREAM_ERROR;
+	return 0;
 }
 
 int fault_call_fflush(FILE *f);
 int fault_call_fflush(FILE *f)
 {
-	return disk_fails() ? EOF : fflush(f);
+	if (!disk_fails())
+		return fflush(f);
+	f->_flags |= STREAM_ERROR;
+	return EOF;
 }
 
 /* It is closed all the same. */

@@ -151,12 +151,15 @@ void fault_child_done(struct fault_child *c)
 	free(c->printed.text);
 }
 
-void fault_child_fail(const struct fault_child *c, const char *why)
+void fault_child_fail(struct fault_child *c, const char *why)
 {
 	if (!c->over)
 		(void)kill(c->pid, SIGKILL);
-	fail_msg("%s; exit code %d; it said:\n%s\nand printed:\n%s", why, c->over ? c->code : -1,
-		 c->said.text, c->printed.text);
+	(void)fault_child_wait(c);
+	fprintf(stderr, "\n%s; exit code %d; it said:\n%s\nand printed:\n%s\n", why, c->code,
+		c->said.text, c->printed.text);
+	fault_child_done(c);
+	fail_msg("%s", why);
 }
 
 /* ---- the control socket ---- */

@@ -49,8 +49,8 @@ int fault_child_wait(struct fault_child *c);
 bool fault_child_told(const struct fault_child *c, size_t from);
 /** Free what is left of a process that has ended. */
 void fault_child_done(struct fault_child *c);
-/** Fail the test, with what the process said. */
-void fault_child_fail(const struct fault_child *c, const char *why);
+/** End it, and fail the test with what it said. */
+void fault_child_fail(struct fault_child *c, const char *why);
 
 /**
  * A request to the control socket at @p path while the loop runs. @return its answer, a new

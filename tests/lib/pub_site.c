@@ -55,8 +55,8 @@ static void serve_question(struct pub_site_server *v, const struct fake_dns_requ
 	rows[n++] = (struct auth_row){ apex, DNS_TYPE_NS, ns2, 0, 0, 0, 60 };
 	rows[n++] = (struct auth_row){ ns1, DNS_TYPE_A, "127.0.0.2", 0, 0, 0, 60 };
 	rows[n++] = (struct auth_row){ ns2, DNS_TYPE_A, "127.0.0.3", 0, 0, 0, 60 };
-	rows[n++] = (struct auth_row){ kms1, DNS_TYPE_A, "127.0.0.9", 0, 0, 0, 60 };
-	rows[n++] = (struct auth_row){ kms2, DNS_TYPE_A, "127.0.0.9", 0, 0, 0, 60 };
+	rows[n++] = (struct auth_row){ kms1, DNS_TYPE_A, v->site->host_ip, 0, 0, 0, 60 };
+	rows[n++] = (struct auth_row){ kms2, DNS_TYPE_A, v->site->host_ip, 0, 0, 0, 60 };
 	rows[n++] = (struct auth_row){ alias, DNS_TYPE_CNAME, kms1, 0, 0, 0, 60 };
 	if (set->cname != NULL)
 		rows[n++] = (struct auth_row){ owner, DNS_TYPE_CNAME, set->cname, 0, 0, 0, 60 };
@@ -286,6 +286,7 @@ void pub_site_restart(struct pub_site *s)
 void pub_site_serve(struct pub_site *s)
 {
 	memset(s, 0, sizeof(*s));
+	s->host_ip = "127.0.0.9";
 	test_net_init(&s->t);
 	for (int i = 0; i < SITE_SERVERS; i++) {
 		struct pub_site_server *v = &s->servers[i];

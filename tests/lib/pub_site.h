@@ -73,6 +73,7 @@ struct pub_site {
 	struct test_net t;
 	struct pub_site_server servers[SITE_SERVERS];
 	uint16_t port;
+	const char *host_ip; /* of kms1 and kms2, where nothing listens unless a test does */
 	/* state file */
 	char dir[64], path[96];
 	struct store *store;
