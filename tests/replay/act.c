@@ -22,7 +22,7 @@ static bool unknown(const struct stmt *st, char why[WHY_MAX], const char *ways)
 #define SERVER_WAYS                                                                                \
 	"well, down, silent, up, no-tcp, only-tcp, unsigned, update RCODE|ignored|answer-lost|"    \
 	"well, query RCODE|well, tsig badkey|badsig|badtime|well, clock +-T, transfer T|never, "   \
-	"answer T"
+	"answer T, ttl-max T|none, notify ZONE ADDRESS:PORT"
 
 static bool rcode_of(const char *word, uint16_t *ret)
 {
@@ -104,6 +104,10 @@ static bool server_value(struct sim_dns_ways *w, const char *what, const char *h
 		w->no_transfer = true;
 		return true;
 	}
+	if (strcmp(what, "ttl-max") == 0 && strcmp(how, "none") == 0) {
+		w->ttl_max = 0;
+		return true;
+	}
 	if (!text_ms(how, &ms) || ms > UINT32_MAX)
 		return false;
 	if (strcmp(what, "transfer") == 0) {
@@ -111,6 +115,8 @@ static bool server_value(struct sim_dns_ways *w, const char *what, const char *h
 		w->transfer_ms = (uint32_t)ms;
 	} else if (strcmp(what, "answer") == 0) {
 		w->answer_ms = (uint32_t)ms;
+	} else if (strcmp(what, "ttl-max") == 0) {
+		w->ttl_max = (uint32_t)(ms / 1000);
 	} else {
 		return false;
 	}
@@ -122,21 +128,39 @@ static bool server_way(struct sim_dns_ways *w, const struct stmt *st)
 	return st->n == 2 ? server_word(w, st->word[1]) : server_value(w, st->word[1], st->word[2]);
 }
 
+static bool server_notify(const struct stmt *st, struct addr *ret_to)
+{
+	return st->n == 4 && strcmp(st->word[1], "notify") == 0 &&
+	       addr_parse(st->word[3], 53, ret_to) == 0;
+}
+
 static bool check_server(const struct stmt *st, char why[WHY_MAX])
 {
 	struct sim_dns_ways w = { 0 };
+	struct addr to;
 
-	return server_way(&w, st) || unknown(st, why, SERVER_WAYS);
+	return (st->n == 4 ? server_notify(st, &to) : server_way(&w, st)) ||
+	       unknown(st, why, SERVER_WAYS);
 }
 
 static enum step do_server(struct play *p, const struct stmt *st)
 {
-	(void)p;
-	(void)server_way(sim_dns_ways(sim_dns_find(st->word[0])), st);
+	struct sim_dns_server *s = sim_dns_find(st->word[0]);
+	struct sim_zone *z;
+	struct addr to;
+
+	if (!server_notify(st, &to)) {
+		(void)server_way(sim_dns_ways(s), st);
+		return STEP_DONE;
+	}
+	z = sim_zone_find(st->word[2]);
+	if (z == NULL)
+		return play_fail(p, "there is no zone '%s'", st->word[2]);
+	sim_zone_notify(z, s, &to);
 	return STEP_DONE;
 }
 
-const struct verb verb_server = { "server",  2,    3,    "NAME WAY [VALUE]", false, check_server,
+const struct verb verb_server = { "server",  2,    4,    "NAME WAY [VALUE]", false, check_server,
 				  do_server, NULL, false };
 
 /* ---- KMS hosts ---- */
