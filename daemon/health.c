@@ -22,6 +22,8 @@ struct entry {
 	uint64_t due_ms;
 	uint64_t round;       /* of the table when its last probe began that has ended */
 	uint64_t round_asked; /* likewise, of the probe under way */
+	uint64_t risen;       /* both again, of health.risen */
+	uint64_t risen_asked;
 	/* a lookup, then a probe of each address until one is up */
 	enum entry_work work;
 	struct host_lookup lookup;
@@ -39,6 +41,7 @@ struct health {
 	enum pub_health_state local; /* as it was said last */
 	bool local_at_once;          /* `min_stay` does not hold it up */
 	uint64_t round; /* how often a host went down: older successes prove nothing since */
+	uint64_t risen; /* how often a host came up: older failures prove nothing since */
 	bool telling;   /* one went down; the others are probed anew before it is told */
 	uv_timer_t timer;
 	bool stopping;
@@ -132,10 +135,10 @@ static bool is_probed_and_up(const struct entry *e)
 	return !e->dropped && !e->local && e->track.state == PUB_HEALTH_UP;
 }
 
-static bool any_down(const struct health *h)
+static bool any_is(const struct health *h, enum pub_health_state state)
 {
 	for (const struct entry *e = h->entries; e != NULL; e = e->next)
-		if (!e->dropped && e->track.state == PUB_HEALTH_DOWN)
+		if (!e->dropped && e->track.state == state)
 			return true;
 	return false;
 }
@@ -148,6 +151,28 @@ static void have_others_probed(struct health *h)
 	h->telling = true;
 	for (struct entry *e = h->entries; e != NULL; e = e->next)
 		if (is_probed_and_up(e))
+			e->due_ms = clock_mono_ms(h->p.net->clock);
+}
+
+/* Where all are there again at once, probes find that out one after another, too. The first one
+ * found up must not cost the others their records on the word of a probe from before. */
+static bool may_have_risen(const struct entry *e)
+{
+	return !e->local && e->track.state == PUB_HEALTH_DOWN &&
+	       (e->track.against > 0 || e->risen != e->owner->risen);
+}
+
+/* The last probe says what the state says. */
+static bool is_sure(const struct entry *e)
+{
+	return e->track.state != PUB_HEALTH_UNKNOWN && e->track.against == 0 && !may_have_risen(e);
+}
+
+static void have_fallen_probed(struct health *h)
+{
+	h->risen++;
+	for (struct entry *e = h->entries; e != NULL; e = e->next)
+		if (!e->dropped && may_have_risen(e))
 			e->due_ms = clock_mono_ms(h->p.net->clock);
 }
 
@@ -166,11 +191,13 @@ static void set_state(struct entry *e, bool up)
 {
 	struct health *h = e->owner;
 	uint64_t now = clock_mono_ms(h->p.net->clock);
-	bool doubted = e->track.against > 0;
+	bool doubted = e->track.state == PUB_HEALTH_DOWN ? may_have_risen(e) : e->track.against > 0;
 	char name[DNSNAME_TEXT_MAX];
 
+	e->round = e->round_asked;
+	e->risen = e->risen_asked;
 	if (!health_observe(&e->track, up, &h->p.rule, now)) {
-		if (up && doubted && any_down(h))
+		if (doubted && is_sure(e) && any_is(h, up ? PUB_HEALTH_DOWN : PUB_HEALTH_UP))
 			h->p.changed(h->p.ctx); /* the gate may rely on it again */
 		return;
 	}
@@ -189,10 +216,12 @@ static void set_state(struct entry *e, bool up)
 			    "another host of the set is up",
 			    name, (unsigned)e->port);
 	}
-	if (up)
+	if (up) {
+		have_fallen_probed(h);
 		h->p.changed(h->p.ctx);
-	else
+	} else {
 		have_others_probed(h);
+	}
 }
 
 /* ---- probing ---- */
@@ -207,7 +236,6 @@ static void finish(struct entry *e, bool up)
 	h->n_busy--;
 	if (!h->stopping && !e->dropped) {
 		e->due_ms = clock_mono_ms(h->p.net->clock) + h->p.rule.interval_ms;
-		e->round = e->round_asked;
 		set_state(e, up);
 		if (e->round != h->round && is_probed_and_up(e))
 			e->due_ms = clock_mono_ms(h->p.net->clock);
@@ -263,6 +291,7 @@ static void start_probe(struct entry *e)
 
 	e->work = WORK_LOOKUP;
 	e->round_asked = h->round;
+	e->risen_asked = h->risen;
 	h->n_busy++;
 	e->lookup = (struct host_lookup){ .owner = e };
 	host_lookup_start(&e->lookup, h->p.net, &lp, on_found);
@@ -288,10 +317,13 @@ static void apply_local(struct health *h, struct entry *e)
 	e->track = (struct health_track){ .state = h->local,
 					  .since_ms = clock_mono_ms(h->p.net->clock) };
 	e->since_wall_ms = clock_wall_ms(h->p.net->clock);
-	if (h->local == PUB_HEALTH_DOWN)
+	if (h->local == PUB_HEALTH_DOWN) {
 		have_others_probed(h);
-	else
+	} else {
+		if (h->local == PUB_HEALTH_UP)
+			have_fallen_probed(h);
 		h->p.changed(h->p.ctx);
+	}
 }
 
 /* ---- time ---- */
@@ -344,6 +376,8 @@ static enum pub_health_state gate_state(void *ctx, const struct dns_name *target
 		return PUB_HEALTH_UNKNOWN;
 	if (is_probed_and_up(e) && (e->track.against > 0 || e->round != h->round))
 		return PUB_HEALTH_UNKNOWN; /* in doubt: no reason for another record to go */
+	if (may_have_risen(e))
+		return PUB_HEALTH_UNKNOWN; /* nor for its own */
 	return e->track.state;
 }
 

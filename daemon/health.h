@@ -9,7 +9,9 @@
  *
  * When a host goes down, the others are probed anew before that is told, and for the gate none of
  * them is up before a probe from after the loss says so: who is cut off from all hosts finds out
- * host by host, and must not take away the first while the last still seems to be there.
+ * host by host, and must not take away the first while the last still seems to be there. When one
+ * comes up, those that are down are probed anew, and none of them is down for the gate before that
+ * says so: the first to be there again must not cost the others the records that they kept.
  */
 #ifndef KMSBEACON_DAEMON_HEALTH_H
 #define KMSBEACON_DAEMON_HEALTH_H

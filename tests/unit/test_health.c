@@ -60,6 +60,7 @@ struct fixture {
 	struct net net;
 	struct health *health;
 	bool up;
+	struct addr dead; /* never up, whatever the others are; unset: none */
 	unsigned probes;
 	unsigned stop_after; /* probes: then free the table */
 	unsigned changes;
@@ -77,7 +78,8 @@ struct fake_op {
 static void on_fake_closed(uv_handle_t *h)
 {
 	struct fake_op *f = h->data;
-	struct probe_result r = { .state = the->up ? PROBE_UP : PROBE_REFUSED, .addr = f->addr };
+	bool up = the->up && !(addr_is_set(&the->dead) && addr_same_host(&the->dead, &f->addr));
+	struct probe_result r = { .state = up ? PROBE_UP : PROBE_REFUSED, .addr = f->addr };
 	struct probe_op *op = f->op;
 
 	free(f);
@@ -267,6 +269,41 @@ static void t_host_found_down_makes_the_others_doubtful(void **state)
 	finish(&f);
 }
 
+/* One of two comes up: that the other one is down counts again when a probe has said so anew. */
+static void t_host_that_stays_down_is_told_again(void **state)
+{
+	struct fixture f = { .up = true };
+	const struct config_health rule = {
+		.interval_ms = 20, .timeout_ms = 100, .rise = 1, .fall = 1
+	};
+	const struct health_host hosts[2] = { { .target = name("127.0.0.1"), .port = 1688 },
+					      { .target = name("127.0.0.2"), .port = 1688 } };
+	const struct pub_health *gate;
+	unsigned told;
+
+	(void)state;
+	setup(&f);
+	assert_int_equal(addr_parse("127.0.0.2", 0, &f.dead), 0);
+	gate = health_gate(f.health);
+	health_configure(f.health, &rule, hosts, 2);
+	while (gate->state(gate->ctx, &hosts[1].target, 1688) != PUB_HEALTH_DOWN ||
+	       gate->state(gate->ctx, &hosts[0].target, 1688) != PUB_HEALTH_UP)
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	f.up = false;
+	while (gate->state(gate->ctx, &hosts[0].target, 1688) != PUB_HEALTH_DOWN)
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	f.up = true;
+	while (health_state(f.health, &hosts[0].target, 1688, NULL) != PUB_HEALTH_UP)
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	told = f.changes;
+	assert_int_equal(gate->state(gate->ctx, &hosts[1].target, 1688), PUB_HEALTH_UNKNOWN);
+	while (gate->state(gate->ctx, &hosts[1].target, 1688) != PUB_HEALTH_DOWN)
+		(void)uv_run(&f.loop, UV_RUN_ONCE);
+	assert_int_equal(f.changes, told + 1);
+	health_free(f.health, on_freed, &f);
+	finish(&f);
+}
+
 static void t_local_is_the_services_own_word(void **state)
 {
 	struct fixture f = { .up = false };
@@ -345,6 +382,7 @@ int main(void)
 		cmocka_unit_test(t_foreign_target_is_probed_once_it_is_wanted),
 		cmocka_unit_test(t_configured_host_has_its_place_in_a_full_table),
 		cmocka_unit_test(t_host_found_down_makes_the_others_doubtful),
+		cmocka_unit_test(t_host_that_stays_down_is_told_again),
 		cmocka_unit_test(t_local_is_the_services_own_word),
 		cmocka_unit_test(t_local_stays_what_it_is_for_a_while),
 		cmocka_unit_test(t_free_after_every_step),
