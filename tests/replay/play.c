@@ -145,7 +145,11 @@ static void advance(struct play *p)
 		if (!p->begun)
 			p->wake = 0;
 		s = one_step(p);
-		if (s == STEP_LIFE || (s == STEP_WAIT && !p->failed))
+		if (s == STEP_LIFE) {
+			p->begun = false; /* play_run() begins it, and this may be an event */
+			return;
+		}
+		if (s == STEP_WAIT && !p->failed)
 			return;
 		if (p->failed)
 			break;
@@ -191,9 +195,9 @@ static void live(struct play *p, int argc, char **argv, bool daemon)
 	p->wake = 0;
 	p->output_len = 0;
 	p->base = sim_now();
+	p->begun = !daemon;
 	if (daemon) {
 		p->pc++; /* `start` is done when it runs */
-		p->begun = false;
 		play_soon(p);
 	}
 	end = sim_run(&proc);
