@@ -1,13 +1,14 @@
 /* What the configuration takes from the machine: its name and its networks. */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/cfg_priv.h"
 #include "common/config_priv.h"
 
 #define TEXT_MAX 65536 /* of /etc/hosts and /etc/resolv.conf, what is read */
@@ -29,20 +30,24 @@ static const char *next_line(const char *p)
 	return *p == '\n' ? p + 1 : p;
 }
 
-/* Lower case, if it is a name with a dot. */
+/* As node.target, the setting in whose place it stands, would be read; with a dot. */
 static bool take_name(const char *text, size_t len, char ret[CONFIG_FQDN_MAX])
 {
+	static const struct cfg_item target = { .key = "target", .type = CFG_NAME };
+	char copy[CONFIG_FQDN_MAX], why[CFG_TEXT_MAX], *name = NULL;
+	bool ok;
+
 	while (len > 0 && text[len - 1] == '.')
 		len--;
-	if (len == 0 || len >= CONFIG_FQDN_MAX || memchr(text, '.', len) == NULL)
+	if (len >= CONFIG_FQDN_MAX || memchr(text, '.', len) == NULL)
 		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (!isalnum((unsigned char)text[i]) && strchr("-_.", text[i]) == NULL)
-			return false;
-		ret[i] = (char)tolower((unsigned char)text[i]);
-	}
-	ret[len] = '\0';
-	return true;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	ok = cfg_value_parse(&target, copy, &name, why) == 0;
+	if (ok)
+		(void)snprintf(ret, CONFIG_FQDN_MAX, "%s", name);
+	free(name);
+	return ok;
 }
 
 static bool from_hosts(const char *hostname, const char *hosts, char ret[CONFIG_FQDN_MAX])

@@ -10,6 +10,8 @@
 
 #include "common/config_priv.h"
 
+#define LABEL_OF_64 "a123456789b123456789c123456789d123456789e123456789f123456789g123"
+
 static void t_fqdn(void **state)
 {
 	static const struct {
@@ -32,6 +34,12 @@ static void t_fqdn(void **state)
 		{ "kms1", "", "searching corp.example\n", NULL },
 		{ "", "127.0.0.1 .corp.example", "search corp.example\n", NULL },
 		{ "kms1", "", "search bad!name.example\n", NULL },
+		/* what the setting does not take hides nothing that it takes */
+		{ "km127", "127.0.0.1 km127.0.0\n", "search corp.example\n", "km127.corp.example" },
+		{ "kms1", "127.0.0.1 kms1..example kms1.a.example\n", "", "kms1.a.example" },
+		{ "kms1..", "", "", NULL },
+		{ ".kms1.example", "", "", NULL },
+		{ "kms1", "", "search " LABEL_OF_64 ".example\n", NULL },
 	};
 	char name[CONFIG_FQDN_MAX];
 
