@@ -118,6 +118,82 @@ def notify_inputs():
             "query": dns.message.make_query("corp.example.", "SOA", id=7).to_wire()}
 
 
+PEER_SOA = ("d0.test.", 300, "IN", "SOA", "ns.invalid. admin.d0.test. 7 2 3 4 60")
+RIGHT, ANSWER, WITH_ID, AS_IT_IS, SILENCE, CHANGED, MORE, CLOSE, CANCEL = 0, 1, 2, 3, 4, 5, 8, 16, 32
+
+
+def peer_item(what, body=b""):
+    return struct.pack(">BH", what, len(body)) + body
+
+
+def peer_answer(name, kind, *records, soa=False, rcode=0, flags=dns.flags.AA | dns.flags.RA, what=ANSWER):
+    """What the server of dns_peer answers to a question that it expects (see the target)."""
+    reply = dns.message.make_response(dns.message.make_query(name, kind))
+    reply.flags |= flags
+    reply.set_rcode(rcode)
+    for owner, rtype, *data in records:
+        reply.answer.append(dns.rrset.from_text_list(owner, 300, "IN", rtype, data))
+    if soa:
+        reply.authority.append(dns.rrset.from_text(*PEER_SOA))
+    wire = reply.to_wire()
+    return peer_item(what, wire[2:4] + wire[7:12:2] + wire[16 + len(dns.name.from_text(name).to_wire()):])
+
+
+def peer_inputs():
+    """The number of an operation of dns_peer, and what it is answered, one request after the other."""
+    srv, host = "_vlmcs._tcp.d0.test.", "kms1.d0.test."
+    alias = peer_answer(srv, "SRV", (srv, "CNAME", "_vlmcs._tcp.d1.test."))
+    many = peer_answer(srv, "SRV", (srv, "SRV", *(f"{i} 0 1688 kms{i}.d0.test." for i in range(20))))
+    none = peer_answer(srv, "SRV", soa=True, rcode=3)
+    truncated = peer_answer(srv, "SRV", flags=dns.flags.AA | dns.flags.TC)
+    wrong = peer_item(WITH_ID, b"\0\0") + peer_item(AS_IT_IS | MORE, b"") + peer_item(AS_IT_IS, bytes(40))
+    right, silence = peer_item(RIGHT), peer_item(SILENCE)
+    refused = peer_item(CHANGED, bytes([0, 3, 5]))
+    inputs = {"host-alias": bytes([0]) + peer_answer(host, "AAAA", (host, "CNAME", "a.d0.test.")) +
+              peer_answer(host, "A", (host, "CNAME", "kms2.d0.test."), ("kms2.d0.test.", "A", "127.0.0.9"))}
+    for number, op in enumerate(("host", "ad", "lookup", "discover", "publish", "publish-at")):
+        first = bytes([number])
+        inputs[op] = first
+        inputs[op + "-refused"] = first + refused
+        inputs[op + "-silent"] = first + silence
+        inputs[op + "-wrong"] = first + right + wrong
+        inputs[op + "-tcp"] = first + right * (number - 1) + truncated + right + peer_item(SILENCE | CLOSE) + right
+        inputs[op + "-later"] = first + right * number + silence + peer_item(CHANGED, bytes([0, 3, 2])) + none
+        inputs[op + "-canceled"] = first + right * number + peer_item(CANCEL)
+    for number, op in ((2, "lookup"), (3, "discover"), (4, "publish")):
+        inputs[op + "-alias"] = bytes([number]) + alias
+        inputs[op + "-many"] = bytes([number]) + many
+        inputs[op + "-none"] = bytes([number]) + none
+    update_at = 8
+    inputs["publish-update-refused"] = bytes([5]) + right * update_at + refused
+    inputs["publish-update-lost"] = bytes([5]) + right * update_at + silence
+    return inputs
+
+
+def lab_host_inputs():
+    """The rules of a lab host, then requests: kind and hours, length, fields (see the target)."""
+    def client(cmid, minutes_off=0, licence=2, hours=0, name="pc1"):
+        fields = struct.pack("<hB16sII?16s16s16s16s", minutes_off, licence, cmid, 25, 43200, False, bytes(range(16)),
+                             bytes(16), bytes(16), bytes(16)) + name.encode()
+        return bytes([1 | hours << 2, len(fields)]) + fields
+
+    many = b"".join(client(bytes([i]) * 16) for i in range(30))
+    return {
+        "one": bytes([0]) + client(b"1" * 16), "many": bytes([0]) + many,
+        "again": bytes([0]) + client(b"1" * 16) + client(b"1" * 16, hours=30, licence=1),
+        "cloned": bytes([0]) + client(b"1" * 16) + client(b"1" * 16, name="pc2") * 2,
+        "clock": bytes([0]) + client(b"1" * 16, minutes_off=241) + client(b"1" * 16, minutes_off=-239),
+        "unserved": bytes([1]) + client(b"1" * 16), "not-activated": bytes([0x80]) + client(b"1" * 16),
+        "not-lab": bytes([0, 0, 8]) + bytes(range(8)),
+    }
+
+
+MACHINES = {
+    "dot": "KMS1.corp.example.", "hosts": "kms1\x00127.0.0.1 localhost\n127.0.1.1\tkms1.corp.example kms1 # b.c\n",
+    "search": "kms1\x00::1 kms1\n\x00domain a.example\r\nnameserver 192.0.2.1\nsearch Corp.Example. b.example\n",
+    "none": "kms1\x00127.0.0.1 kms11.corp.example\n\x00search .",
+}
+
 ENVIRONMENTS = {
     "two": "LISTEN_PID=self\nLISTEN_FDS=2\nLISTEN_FDNAMES=a:b",
     "three": "LISTEN_PID=self\nLISTEN_FDS=3",
@@ -243,7 +319,7 @@ def main():
     inputs = {"dnsmsg": {}, "tsig": {}, "tsig_key": KEY_FILES,
               "rpc_client": rpc_client_inputs(), "answer": answer_inputs()}
     texts = {"environment": ENVIRONMENTS, "command": COMMAND_LINES, "known": KNOWN, "text": TEXTS,
-             "log": LOGGED, "state": STATE_ROWS, "daemon": REQUESTS}
+             "log": LOGGED, "machine": MACHINES, "state": STATE_ROWS, "daemon": REQUESTS}
     for target, files in texts.items():
         inputs[target] = {label: text.encode() for label, text in files.items()}
     inputs["dnsmsg"].update(make_dnsmsg_vectors.builds())
@@ -258,6 +334,8 @@ def main():
             inputs["tsig"][row[1]] = row[2]
     inputs["plan"] = plan_inputs()
     inputs["notify"] = notify_inputs()
+    inputs["dns_peer"] = peer_inputs()
+    inputs["lab_host"] = lab_host_inputs()
     for target, files in inputs.items():
         folder = root / target
         folder.mkdir(parents=True, exist_ok=True)
