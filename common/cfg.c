@@ -6,6 +6,7 @@
 #include <yaml.h>
 
 #include "common/cfg_priv.h"
+#include "common/utf8.h"
 #include "common/word.h"
 
 /* Where something in the struct was given. */
@@ -258,13 +259,30 @@ static bool is_null(const yaml_node_t *n)
 	       (n->data.scalar.length == 1 && n->data.scalar.value[0] == '~');
 }
 
+/* Octets of the character at @p s; 0 where it is one that ends a line or that YAML 1.1 §5.1 knows
+ * only as an escape: a dump writes none, so it would not be read back as it is. */
+static size_t character(const char *s)
+{
+	static const char *const special[] = { "\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbb\xbf",
+					       "\xef\xbf\xbe", "\xef\xbf\xbf" };
+
+	if ((s[0] & 0x80) == 0)
+		return s[0] >= 0x20 && s[0] != 0x7f;
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+		if (strncmp(s, special[i], strlen(special[i])) == 0)
+			return 0;
+	return utf8_len((const unsigned char *)s);
+}
+
 /* The text of a scalar; NULL, with a report, where it holds what no setting may hold. */
 static const char *text_of(struct cfg *c, const yaml_node_t *n)
 {
 	const char *text = (const char *)n->data.scalar.value;
+	size_t len;
 
-	for (size_t i = 0; i < n->data.scalar.length; i++) {
-		if ((unsigned char)text[i] >= 0x20 && text[i] != 0x7f)
+	for (size_t i = 0; i < n->data.scalar.length; i += len) {
+		len = character(text + i);
+		if (len > 0)
 			continue;
 		fail_at(c, &n->start_mark,
 			"holds a control character, a line break or a zero byte; none is allowed");

@@ -244,6 +244,24 @@ static const struct {
 	{ "inner: { text: \"a\\nb\" }",
 	  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
 	  "is allowed\n" },
+	{ "inner: { text: \"a\\Pb\" }",
+	  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
+	  "is allowed\n" },
+	{ "inner: { text: \"a\\u2028b\" }",
+	  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
+	  "is allowed\n" },
+	{ "inner: { text: \"a\\Nb\" }",
+	  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
+	  "is allowed\n" },
+	{ "inner: { text: \"a\\x9bb\" }",
+	  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
+	  "is allowed\n" },
+	{ "inner: { text: \"a\\uFEFFb\" }",
+	  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
+	  "is allowed\n" },
+	{ "inner: { text: \"a\\uFFFEb\" }",
+	  "1:16 inner.text: holds a control character, a line break or a zero byte; none "
+	  "is allowed\n" },
 	{ "inner: 5", "1:8 inner: settings are needed here, such as `flag: ...`\n" },
 	{ "id: a b", "1:5 id: 'a b' is no name of ours; up to 64 letters, digits, '-', '_' "
 		     "and '.' are allowed, a letter or digit first\n" },

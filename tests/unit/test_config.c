@@ -597,6 +597,7 @@ static void t_dump_reads_back(void **state)
 		     "publish: { domains: [{ domain: x.example, lab: true }] }\n",
 		OFFICE "publish: { source: [192.0.2.1, \"2001:db8::1\"] }\n",
 		"log: { level: debug, format: json }\n",
+		"node: { state_dir: \"/b\xc3\xbcro \xe2\x82\xac \xf0\x9f\x98\x80\" }\n",
 		"discovery: { profile: [vista, modern], interval: 0s, resolv_conf: r }\n",
 		"discovery: { primary_suffix: corp.example, search_list: [a.example, b.example],\n"
 		"  manual_host: \":1700\", cache_write: activated, products: [\n"
