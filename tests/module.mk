@@ -17,12 +17,18 @@ $(BUILD)/fuzzers/find_%: $(BUILD)/tests/fuzz/fuzz_%.o $(TESTLIB_SRCS:%.c=$(BUILD
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) -lcmocka
 
-.PHONY: fuzz fuzz-bins fuzz-check
+# make fuzz-coverage          how much of its parsers each target reaches (tests/fuzz/README.md)
+.PHONY: fuzz fuzz-bins fuzz-check fuzz-coverage
 fuzz-bins: $(FUZZ_TARGETS:%=$(BUILD)/fuzzers/find_%)
 
 fuzz fuzz-check:
 	@$(MAKE) --no-print-directory VARIANT=asan fuzz-bins
 	@tools/fuzz $(if $(filter fuzz,$@),find,check) $(FUZZ_TARGETS)
+
+fuzz-coverage:
+	@tools/deps build test coverage
+	@$(MAKE) --no-print-directory VARIANT=coverage fuzz-bins
+	@tools/fuzz coverage $(FUZZ_TARGETS)
 
 # Benchmarks: a table against other programs in one run; never a pass or a failure (docs/benchmarks.md).
 BENCH_TOOLS   := $(BUILD)/bench/delay $(BUILD)/bench/measure $(BUILD)/bench/echo $(BUILD)/bench/kmsload $(BUILD)/bench/presigned $(BUILD)/bench/rpchost

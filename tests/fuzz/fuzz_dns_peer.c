@@ -4,10 +4,10 @@
  * ends once, in its time, with what its header promises; nothing is asked without end; and no
  * UPDATE takes away what is not known to be ours.
  *
- * The first octet picks the operation; then come items, one for each request: an octet of what to
- * do (enum what), two of length, and a body; requests behind the last item get the right answer.
- * The server and all addresses that it names are on loopback; an item with another one is silence.
- * Time that nobody uses is jumped over.
+ * The first octet picks the operation and its settings; then come items, one for each request: an
+ * octet of what to do (enum what), two of length, and a body; requests behind the last item get the
+ * right answer. The server and all addresses that it names are on loopback; an item with another
+ * one is silence. Time that nobody uses is jumped over.
  */
 #include <poll.h>
 #include <string.h>
@@ -310,7 +310,7 @@ static void on_discover(struct rsv_discover *d, const struct rsv_discovery *r)
 
 	FUZZ_CHECK(r->err == 0 || (r->err == ERR_CANCELED && f->canceled));
 	FUZZ_CHECK(text != NULL && r->queries.n <= RSV_QUERIES_MAX);
-	FUZZ_CHECK(!r->has_selected || r->n_cand > 0);
+	FUZZ_CHECK(!r->has_selected || r->n_attempts > 0);
 	free(text);
 	json_decref(json);
 	ended(d->owner);
@@ -352,13 +352,17 @@ static void start_publish(struct fixture *f, const char *more)
 	pub_reconcile_start(&f->op.publish, &f->t.net, &p, on_publish);
 }
 
-static void start_discover(struct fixture *f)
+/* A client's settings: two suffixes, the first that has records or both; or a short name that one
+ * of them completes. */
+static void start_discover(struct fixture *f, unsigned settings)
 {
 	static const struct fake_probe_rule rules[] = { { "127.0.0.7:1688", PROBE_REFUSED } };
 	const struct dns_name suffixes[] = { name("d0.test"), name("d1.test") };
 	const struct rsv_discover_params p = { .suffixes = suffixes,
 					       .n_suffixes = 2,
 					       .prober = &f->prober.prober,
+					       .merge_suffixes = (settings & 1) != 0,
+					       .manual_host = (settings & 2) != 0 ? "kms1" : NULL,
 					       .resolve_all = true };
 
 	fake_prober_init(&f->prober);
@@ -368,7 +372,7 @@ static void start_discover(struct fixture *f)
 }
 
 /* @return ms until it has ended, whatever comes. */
-static uint64_t start(struct fixture *f, unsigned op)
+static uint64_t start(struct fixture *f, unsigned op, unsigned settings)
 {
 	const struct host_lookup_params host = { .host = "kms1.d0.test", .port = 1688 };
 	const struct ad_lookup_params ad = { .name = name("d0.test") };
@@ -389,7 +393,7 @@ static uint64_t start(struct fixture *f, unsigned op)
 		return DNS_CLIENT_TOTAL_MS;
 	case OP_DISCOVER:
 		f->op.discover.owner = f;
-		start_discover(f);
+		start_discover(f, settings);
 		return RSV_DISCOVER_TOTAL_MS;
 	default:
 		f->op.publish.owner = f;
@@ -437,7 +441,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	f.t.net.source6 = test_addr("::1");
 	f.t.net.dns_port = addr_port(fake_dns_addr(f.server));
 	began = ahead_ms;
-	limit_ms = start(&f, op) + LATE_MS;
+	limit_ms = start(&f, op, data[0] / OP_COUNT_) + LATE_MS;
 	FUZZ_CHECK(f.calls == 0);
 	while (f.calls == 0) {
 		(void)uv_run(&f.t.loop, UV_RUN_NOWAIT);

@@ -458,3 +458,25 @@ def test_coverage_tells_what_is_not_answered(name, tmp_path, monkeypatch, capsys
 def test_coverage_refuses_a_wrong_list():
     answers, wrong = load_tool("coverage").read_answers(["net/a.c:f:", "net/a.c:f: x", "net/a.c:f: y", "f: x"])
     assert list(answers) == [("net/a.c", "f")] and len(wrong) == 3
+
+
+# ---- fuzz ----
+
+
+def test_fuzz_parsers_are_in_the_tree():
+    for target in load_tool("fuzz").targets().values():
+        assert len(target.limits) == 3
+        for parser in target.parsers:
+            path, _, function = parser.partition(":")
+            with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+                assert re.search(rf"\b{function}\(", f.read()) if function else f.read(), parser
+
+
+def test_fuzz_inputs_are_small():
+    total = 0
+    for name, target in load_tool("fuzz").targets().items():
+        folder = os.path.join(ROOT, "tests", "fuzz", "corpus", name)
+        sizes = [os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder)]
+        total += sum(sizes)
+        assert max(sizes) <= int(target.limits[0].removeprefix("-max_len=")), name
+    assert total < 200_000

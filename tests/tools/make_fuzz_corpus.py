@@ -164,6 +164,9 @@ def peer_inputs():
         inputs[op + "-alias"] = bytes([number]) + alias
         inputs[op + "-many"] = bytes([number]) + many
         inputs[op + "-none"] = bytes([number]) + none
+    for settings, label in ((1, "merged"), (2, "manual"), (3, "manual-merged")):
+        inputs["discover-" + label] = bytes([3 + 6 * settings])
+        inputs[f"discover-{label}-refused"] = bytes([3 + 6 * settings]) + refused + right + refused
     update_at = 8
     inputs["publish-update-refused"] = bytes([5]) + right * update_at + refused
     inputs["publish-update-lost"] = bytes([5]) + right * update_at + silence
