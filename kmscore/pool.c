@@ -327,18 +327,16 @@ int kms_pool_new(const struct kms_pool_params *params, struct kms_pool **ret)
 void kms_pool_set_rules(struct kms_pool *p, const struct kms_pool_rules *rules)
 {
 	struct pool_link *l, *next;
-	uint64_t at;
 
 	take_rules(p, rules);
-	at = uv_now(p->p.net->loop) + p->p.rules.idle_ms;
 	for (l = p->links; l != NULL; l = next) {
 		next = l->next;
 		if (l->state != PL_OPEN || l->busy)
 			continue;
 		if (!pool_link_is_wanted(l))
 			pool_link_close(l);
-		else if (l->deadline.at > at)
-			(void)deadlines_set(&p->link_deadlines, &l->deadline, at);
+		else
+			pool_link_age(l);
 	}
 	pool_grow(p);
 	pool_arm(p);
@@ -384,6 +382,12 @@ void kms_pool_set_addrs(struct kms_pool *p, const struct addr *addrs, size_t n)
 
 void kms_pool_keep_warm(struct kms_pool *p, bool warm)
 {
+	struct pool_link *l, *next;
+
+	for (l = p->links; l != NULL && p->warm && !warm; l = next) {
+		next = l->next;
+		pool_link_age(l);
+	}
 	p->warm = warm;
 	pool_grow(p);
 	pool_arm(p);

@@ -172,6 +172,12 @@ static void set_deadline(struct pool_link *l, uint64_t at)
 	pool_link_retire(l); /* no memory to remember its end */
 }
 
+/** Associations that stay open without work. */
+static uint32_t n_kept(const struct kms_pool *p)
+{
+	return p->warm ? p->p.rules.min : 0;
+}
+
 bool pool_link_is_wanted(const struct pool_link *l)
 {
 	const struct kms_pool *p = l->pool;
@@ -216,7 +222,8 @@ void pool_link_release(struct pool_link *l)
 		pool_call_put(c, l);
 	if (has_room(l))
 		free_push(l);
-	if (!l->busy)
+	/* One that is kept open has none, unless an old one is to be moved. */
+	if (!l->busy && (p->n_open > n_kept(p) || deadline_is_set(&l->deadline)))
 		set_deadline(l, loop_now(p) + p->p.rules.idle_ms);
 }
 
@@ -258,10 +265,19 @@ void pool_link_due(struct pool_link *l)
 		judge_dropped(l);
 	else if (l->link.rpc.n_dropped > 0)
 		set_deadline(l, l->dropped_at);
-	else if (!l->busy && p->n_open > (p->warm ? p->p.rules.min : 0))
+	else if (!l->busy && p->n_open > n_kept(p))
 		pool_link_close(l);
-	else
-		set_deadline(l, now + p->p.rules.idle_ms);
+	/* One at work gets its time when it is free again; one that is kept open, when it no longer
+	 * is: an idle daemon wakes for neither. */
+}
+
+void pool_link_age(struct pool_link *l)
+{
+	uint64_t at = loop_now(l->pool) + l->pool->p.rules.idle_ms;
+
+	if (l->state == PL_OPEN && !l->busy &&
+	    (!deadline_is_set(&l->deadline) || l->deadline.at > at))
+		set_deadline(l, at);
 }
 
 static bool all_failed(const struct kms_pool *p)

@@ -100,6 +100,9 @@ void pool_link_close(struct pool_link *l);
 /** No new calls: it is closed at once, or when nobody waits for an answer from it any more. */
 void pool_link_retire(struct pool_link *l);
 void pool_link_due(struct pool_link *l);
+/** It may end from idle_ms from now on, though it was kept open so far; nothing where it is at
+ * work. May close it. */
+void pool_link_age(struct pool_link *l);
 /** Connect where calls wait or warmth wants it. */
 void pool_grow(struct kms_pool *p);
 /** When pool_grow() is to be called again; UINT64_MAX: no need. */

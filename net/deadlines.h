@@ -30,6 +30,10 @@ struct deadlines {
 void deadlines_done(struct deadlines *d);
 /** Add, or move where it is in already. 0 or ERR_NOMEM (only when adding). */
 int deadlines_set(struct deadlines *d, struct deadline *e, uint64_t at);
+static inline bool deadline_is_set(const struct deadline *e)
+{
+	return e->pos != 0;
+}
 /** Harmless for one that is not in. */
 void deadlines_remove(struct deadlines *d, struct deadline *e);
 /** Remove and return one whose time has come; NULL: none. */

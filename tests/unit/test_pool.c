@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "common/err.h"
+#include "kmscore/pool_priv.h"
 #include "tests/lib/pool_fixture.h"
 
 static struct pool_fixture f;
@@ -218,6 +219,13 @@ static void t_shrinks_to_min(void **state)
 	pool_until_open(&f, 1);
 	pool_assert_answered(pool_one(&f, 3));
 	assert_int_equal(f.a.n_conns, 3);
+	/* It stays open without anything that wakes the daemon for it; what is still armed is the
+	 * time that the last call had. */
+	for (unsigned i = 0; i < 20; i++) /* ticks of 10 ms */
+		uv_run(&f.t.loop, UV_RUN_ONCE);
+	assert_true(!uv_is_active((uv_handle_t *)&f.pool->timer) ||
+		    uv_timer_get_due_in(&f.pool->timer) > 1000);
+	assert_int_equal(pool_status(&f).open, 1);
 	kms_pool_keep_warm(f.pool, false); /* then not even the last one stays */
 	pool_until_open(&f, 0);
 	assert_int_equal(pool_status(&f).closed_idle, 0);
