@@ -1,7 +1,11 @@
 /**
  * Notices that resolv.conf is another one than before: replaced, rewritten, or its link points
- * elsewhere (failure-modes S17). A stat(2) every now and then, since a watch on the folder does
- * not see what happens behind a symbolic link, which is what systemd-resolved makes of it.
+ * elsewhere (failure-modes S17). The kernel tells of changes in the folder of the file, and in that
+ * of the file behind a symbolic link, which is what systemd-resolved makes of it. What it does not
+ * tell of (a file that a container was given, a network file system) a stat(2) finds, each
+ * RESOLV_LOOK_MS; where it tells nothing, because a folder is not there or the limit of such
+ * watches is reached, one each `every_ms`. Nor is there more than one in that time: something else
+ * in the folder may be written all the time.
  *
  * A file that is gone or empty is one that is being written: nothing is told before it has content.
  */
@@ -14,6 +18,7 @@
 #include "common/err.h"
 
 #define RESOLV_WATCH_MS 2000 /* in the daemon */
+#define RESOLV_LOOK_MS  60000
 
 struct resolv_watch;
 

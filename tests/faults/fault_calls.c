@@ -147,6 +147,8 @@ UV(uv_async_init, (uv_loop_t * l, uv_async_t *a, uv_async_cb cb), (l, a, cb), UV
 UV(uv_signal_start, (uv_signal_t * s, uv_signal_cb cb, int n), (s, cb, n), UV_EINVAL)
 UV(uv_poll_init, (uv_loop_t * l, uv_poll_t *p, int fd), (l, p, fd), UV_ENOMEM)
 UV(uv_poll_start, (uv_poll_t * p, int events, uv_poll_cb cb), (p, events, cb), UV_ENOMEM)
+UV(uv_fs_event_start, (uv_fs_event_t * h, uv_fs_event_cb cb, const char *path, unsigned flags),
+   (h, cb, path, flags), UV_ENOSPC)
 UV(uv_listen, (uv_stream_t * s, int n, uv_connection_cb cb), (s, n, cb), UV_EADDRINUSE)
 UV(uv_pipe_bind, (uv_pipe_t * p, const char *name), (p, name), UV_EACCES)
 UV(uv_tcp_bind, (uv_tcp_t * t, const struct sockaddr *a, unsigned flags), (t, a, flags),

@@ -32,14 +32,21 @@ static void write_file(const char *name, const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
-/* How often it was told in the next two looks. */
-static unsigned looked(void)
+static void must_tell(void)
 {
+	for (unsigned before = told; told == before;)
+		(void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+/* Over several looks. */
+static void must_not_tell(void)
+{
+	uint64_t start = uv_now(&loop);
 	unsigned before = told;
 
-	(void)uv_run(&loop, UV_RUN_ONCE);
-	(void)uv_run(&loop, UV_RUN_ONCE);
-	return told - before;
+	while (uv_now(&loop) < start + 10)
+		(void)uv_run(&loop, UV_RUN_NOWAIT);
+	assert_int_equal(told, before);
 }
 
 static void begin(const char *file)
@@ -63,13 +70,13 @@ static void t_S17_rewritten_and_replaced(void **state)
 	(void)state;
 	write_file(path, "nameserver 127.0.0.1\n");
 	begin(path);
-	assert_int_equal(looked(), 0);
+	must_not_tell();
 	write_file(path, "nameserver 127.0.0.12\n");
-	assert_int_equal(looked(), 1);
+	must_tell();
 	write_file(other, "nameserver 127.0.0.13\n");
 	assert_int_equal(rename(other, path), 0);
-	assert_int_equal(looked(), 1);
-	assert_int_equal(looked(), 0);
+	must_tell();
+	must_not_tell();
 	end();
 }
 
@@ -80,11 +87,11 @@ static void t_S17_behind_a_link(void **state)
 	assert_int_equal(symlink(hidden, path), 0);
 	begin(path);
 	write_file(hidden, "nameserver 127.0.0.12\n");
-	assert_int_equal(looked(), 1);
+	must_tell();
 	write_file(other, "nameserver 127.0.0.12\n");
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(symlink(other, path), 0);
-	assert_int_equal(looked(), 1);
+	must_tell();
 	end();
 }
 
@@ -95,16 +102,42 @@ static void t_S17_gone_is_not_changed(void **state)
 	write_file(path, "nameserver 127.0.0.1\n");
 	begin(path);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(looked(), 0);
+	must_not_tell();
 	write_file(path, "");
-	assert_int_equal(looked(), 0);
+	must_not_tell();
 	write_file(path, "nameserver 127.0.0.1\n");
-	assert_int_equal(looked(), 1);
+	must_tell();
 	end();
-	begin(path); /* not there at the beginning either */
-	assert_int_equal(looked(), 0);
+}
+
+static void t_S17_not_there_at_first(void **state)
+{
+	(void)state;
+	begin(path);
+	must_not_tell();
 	write_file(path, "nameserver 127.0.0.1\n");
-	assert_int_equal(looked(), 1);
+	must_tell();
+	write_file(path, "nameserver 127.0.0.12\n");
+	must_tell();
+	end();
+}
+
+/* It wakes nobody but for one look a minute, and after something happened in the folder not at once
+ * again, for it may have nothing to do with the file. */
+static void t_S17_wakes_seldom(void **state)
+{
+	(void)state;
+	write_file(path, "nameserver 127.0.0.1\n");
+	begin(path);
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+	assert_true(uv_backend_timeout(&loop) > RESOLV_LOOK_MS - 5000);
+	resolv_watch_free(watch);
+	assert_int_equal(resolv_watch_new(&loop, path, 10000, on_changed, NULL, &watch), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		write_file(other, "");
+		(void)uv_run(&loop, UV_RUN_NOWAIT);
+		assert_in_range(uv_backend_timeout(&loop), 5000, 10000);
+	}
 	end();
 }
 
@@ -115,15 +148,15 @@ static void t_another_file(void **state)
 	write_file(other, "nameserver 127.0.0.12\n");
 	begin(NULL);
 	assert_int_equal(resolv_watch_path(watch, path), 0);
-	assert_int_equal(looked(), 0);
+	must_not_tell();
 	assert_int_equal(resolv_watch_path(watch, other), 0);
 	write_file(path, "nameserver 127.0.0.123\n");
-	assert_int_equal(looked(), 0);
+	must_not_tell();
 	write_file(other, "nameserver 127.0.0.123\n");
-	assert_int_equal(looked(), 1);
+	must_tell();
 	assert_int_equal(resolv_watch_path(watch, NULL), 0);
 	write_file(other, "nameserver 127.0.0.1\n");
-	assert_int_equal(looked(), 0);
+	must_not_tell();
 	end();
 }
 
@@ -150,6 +183,8 @@ int main(void)
 		cmocka_unit_test(t_S17_rewritten_and_replaced),
 		cmocka_unit_test(t_S17_behind_a_link),
 		cmocka_unit_test(t_S17_gone_is_not_changed),
+		cmocka_unit_test(t_S17_not_there_at_first),
+		cmocka_unit_test(t_S17_wakes_seldom),
 		cmocka_unit_test(t_another_file),
 	};
 
