@@ -97,7 +97,8 @@ SIM_TESTS     := $(sort $(wildcard tests/sim/test_*.c))
 SIM_OBJS      := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SIM_TESTS),$(sort $(wildcard tests/sim/*.c))))
 SIM_BINS      := $(SIM_TESTS:tests/sim/%.c=$(BUILD)/sim/%) $(foreach p,replay chaos,$(if $(wildcard tests/$p/*.c),$(BUILD)/$p/$p))
 SIM_LIBS      := $(BUILD)/sim/libkmsbeacon.a $(BUILD)/sim/libuv.a
-SIM_LDLIBS    := $(filter-out -luv,$(LDLIBS)) -lcmocka -ldl
+# uv_run: the loop whose timers tests/sim/wakes.c looks at
+SIM_LDLIBS    := -Wl,--wrap=uv_run $(filter-out -luv,$(LDLIBS)) -lcmocka -ldl
 LIBUV_A       := $(shell pkg-config --variable=libdir libuv 2>/dev/null)/libuv_a.a
 
 $(BUILD)/sim/calls: $(SIM_OBJS)

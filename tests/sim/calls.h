@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -87,6 +88,7 @@ int sim_call_gethostname(char *ret, size_t size);
 int sim_call_getrlimit(int what, struct rlimit *ret);
 int sim_call_setrlimit(int what, const struct rlimit *to);
 int sim_call_isatty(int fd);
+int sim_call_stat(const char *path, struct stat *ret);
 int sim_call_getifaddrs(struct ifaddrs **ret);
 void sim_call_freeifaddrs(struct ifaddrs *list);
 long sim_call_syscall(long number, ...);

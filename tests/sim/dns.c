@@ -5,13 +5,9 @@
 
 #include "tests/sim/dns_priv.h"
 
-static struct sim_dns_world *world;
-
 struct sim_dns_world *sim_dns_world(void)
 {
-	if (world == NULL)
-		world = sim_alloc(sizeof(*world));
-	return world;
+	return sim_part(SIM_PART_DNS, sizeof(struct sim_dns_world));
 }
 
 /* ---- servers ---- */

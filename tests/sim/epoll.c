@@ -140,11 +140,21 @@ struct wait {
 	struct set *set;
 	struct epoll_event *events;
 	int n, max;
+	enum sim_wake_kind kind; /* of the first that is ready */
 };
+
+static enum sim_wake_kind kind_of(const struct sim_socket *s)
+{
+	if (s == NULL)
+		return SIM_WAKE_OTHER;
+	return s->kind == SOCKET_DATAGRAM ? SIM_WAKE_DATAGRAM : SIM_WAKE_STREAM;
+}
 
 static void add_ready(struct wait *w, const struct entry *e, uint32_t events)
 {
 	events &= e->events | EPOLLERR | EPOLLHUP;
+	if (events != 0 && w->n == 0)
+		w->kind = kind_of(socket_of(e->fd));
 	if (events != 0 && w->n < w->max)
 		w->events[w->n++] = (struct epoll_event){ events, e->data };
 }
@@ -185,14 +195,18 @@ static bool is_ready(void *ctx)
 int sim_call_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
 	struct wait w = { .set = set_of(epfd), .events = events, .max = max };
+	bool timed_out;
 
 	if (w.set == NULL)
 		return no(EBADF);
-	if (!wait_until(is_ready, &w,
-			timeout < 0 ? NEVER_US : world->now_us + (uint64_t)timeout * 1000) &&
-	    timeout > 0)
-		world->timeouts++;
+	if (timeout != 0)
+		wake_over();
+	timed_out = !wait_until(is_ready, &w,
+				timeout < 0 ? NEVER_US : world->now_us + (uint64_t)timeout * 1000);
+	world->timeouts += timed_out && timeout > 0;
 	world->wakeups++;
+	if (timeout != 0) /* else it only looked, and was awake */
+		wake_begins(timed_out ? SIM_WAKE_TIMER : w.kind, timeout);
 	return w.n;
 }
 

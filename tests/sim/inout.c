@@ -187,6 +187,7 @@ ssize_t sim_call_recvmsg(int fd, struct msghdr *m, int flags)
 	bool cut;
 	ssize_t n;
 
+	program_acts();
 	if (s == NULL)
 		return recvmsg(fd, m, flags);
 	n = get_all(s, m->msg_iov, m->msg_iovlen, flags, &from, &cut);
@@ -210,6 +211,7 @@ ssize_t sim_call_recvfrom(int fd, void *buf, size_t size, int flags, struct sock
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
+	program_acts();
 	if (socket_of(fd) == NULL)
 		return recvfrom(fd, buf, size, flags, sa, len);
 	m.msg_name = sa;
@@ -222,6 +224,7 @@ ssize_t sim_call_recvfrom(int fd, void *buf, size_t size, int flags, struct sock
 
 ssize_t sim_call_recv(int fd, void *buf, size_t size, int flags)
 {
+	program_acts();
 	if (socket_of(fd) == NULL)
 		return recv(fd, buf, size, flags);
 	return sim_call_recvfrom(fd, buf, size, flags, NULL, NULL);
@@ -229,6 +232,7 @@ ssize_t sim_call_recv(int fd, void *buf, size_t size, int flags)
 
 ssize_t sim_call_read(int fd, void *buf, size_t size)
 {
+	program_acts();
 	if (socket_of(fd) == NULL)
 		return read(fd, buf, size);
 	return sim_call_recv(fd, buf, size, 0);
@@ -240,6 +244,7 @@ ssize_t sim_call_readv(int fd, const struct iovec *iov, int n)
 	struct addr from;
 	bool cut;
 
+	program_acts();
 	return s == NULL ? readv(fd, iov, n) : get_all(s, iov, (size_t)n, 0, &from, &cut);
 }
 
@@ -248,6 +253,7 @@ ssize_t sim_call_sendmsg(int fd, const struct msghdr *m, int flags)
 	struct sim_socket *s = socket_of(fd);
 	struct addr to;
 
+	program_acts();
 	if (s == NULL)
 		return sendmsg(fd, m, flags);
 	if (m->msg_name != NULL && addr_from_sockaddr(&to, m->msg_name) != 0)
@@ -261,6 +267,7 @@ ssize_t sim_call_sendto(int fd, const void *data, size_t len, int flags, const s
 	struct sim_socket *s = socket_of(fd);
 	struct addr to;
 
+	program_acts();
 	if (s == NULL)
 		return sendto(fd, data, len, flags, sa, sa_len);
 	if (sa != NULL && addr_from_sockaddr(&to, sa) != 0)
@@ -270,6 +277,7 @@ ssize_t sim_call_sendto(int fd, const void *data, size_t len, int flags, const s
 
 ssize_t sim_call_send(int fd, const void *data, size_t len, int flags)
 {
+	program_acts();
 	if (socket_of(fd) == NULL)
 		return send(fd, data, len, flags);
 	return sim_call_sendto(fd, data, len, flags, NULL, 0);
@@ -277,6 +285,7 @@ ssize_t sim_call_send(int fd, const void *data, size_t len, int flags)
 
 ssize_t sim_call_write(int fd, const void *data, size_t len)
 {
+	program_acts();
 	if (fd == STDERR_FILENO && life_process != NULL) {
 		life_stderr(data, len);
 		return (ssize_t)len;
@@ -294,5 +303,6 @@ ssize_t sim_call_writev(int fd, const struct iovec *iov, int n)
 {
 	struct sim_socket *s = socket_of(fd);
 
+	program_acts();
 	return s == NULL ? writev(fd, iov, n) : put_all(s, iov, (size_t)n, NULL);
 }

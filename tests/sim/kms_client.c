@@ -30,7 +30,10 @@ struct clients {
 	unsigned ports;
 	struct sim_kms_client c[SIM_KMS_CLIENTS_MAX];
 };
-static struct clients *all; /* of the world */
+static struct clients *all(void)
+{
+	return sim_part(SIM_PART_KMS_CLIENTS, sizeof(struct clients));
+}
 
 static bool waits(const struct sim_kms_client *k)
 {
@@ -245,11 +248,9 @@ struct sim_kms_client *sim_kms_client(const char *name, const char *ip)
 {
 	struct sim_kms_client *k;
 
-	if (all == NULL)
-		all = sim_alloc(sizeof(*all));
-	if (all->n == SIM_KMS_CLIENTS_MAX)
+	if (all()->n == SIM_KMS_CLIENTS_MAX)
 		sim_fail("more than %d KMS clients", SIM_KMS_CLIENTS_MAX);
-	k = &all->c[all->n++];
+	k = &all()->c[all()->n++];
 	(void)snprintf(k->name, sizeof(k->name), "%s", name);
 	if (addr_parse(ip, 0, &k->ip) != 0)
 		sim_fail("%s: '%s' is no address", name, ip);
@@ -258,9 +259,9 @@ struct sim_kms_client *sim_kms_client(const char *name, const char *ip)
 
 struct sim_kms_client *sim_kms_client_find(const char *name)
 {
-	for (size_t i = 0; all != NULL && i < all->n; i++)
-		if (strcmp(all->c[i].name, name) == 0)
-			return &all->c[i];
+	for (size_t i = 0; i < all()->n; i++)
+		if (strcmp(all()->c[i].name, name) == 0)
+			return &all()->c[i];
 	return NULL;
 }
 
@@ -282,7 +283,7 @@ static void connect_to(struct sim_kms_client *k, const struct addr *at)
 		sim_conn_close(k->c);
 	k->at = *at;
 	k->in.len = 0;
-	addr_set_port(&from, (uint16_t)(PORT_FIRST + all->ports++ % PORTS));
+	addr_set_port(&from, (uint16_t)(PORT_FIRST + all()->ports++ % PORTS));
 	k->c = sim_tcp_connect(&from, at, &ops, k);
 }
 

@@ -9,7 +9,10 @@ struct hosts {
 	struct sim_kms_host h[SIM_KMS_HOSTS_MAX];
 	uint64_t lives;
 };
-static struct hosts *all; /* of the world */
+static struct hosts *all(void)
+{
+	return sim_part(SIM_PART_KMS_HOSTS, sizeof(struct hosts));
+}
 
 static void answer_due(void *ctx, uint64_t life);
 
@@ -239,7 +242,7 @@ static void on_open(struct sim_conn *c)
 		h->conns = hc;
 	}
 	hc->c = c;
-	hc->life = ++all->lives;
+	hc->life = ++all()->lives;
 	hc->bound = false;
 	hc->in.len = 0;
 	h->n_open++;
@@ -273,11 +276,9 @@ struct sim_kms_host *sim_kms_host(const char *name, const char *at)
 {
 	struct sim_kms_host *h;
 
-	if (all == NULL)
-		all = sim_alloc(sizeof(*all));
-	if (all->n == SIM_KMS_HOSTS_MAX)
+	if (all()->n == SIM_KMS_HOSTS_MAX)
 		sim_fail("more than %d KMS hosts", SIM_KMS_HOSTS_MAX);
-	h = &all->h[all->n++];
+	h = &all()->h[all()->n++];
 	(void)snprintf(h->name, sizeof(h->name), "%s", name);
 	if (addr_parse(at, KMS_PORT, &h->at) != 0)
 		sim_fail("%s: '%s' is no address", name, at);
@@ -287,9 +288,9 @@ struct sim_kms_host *sim_kms_host(const char *name, const char *at)
 
 struct sim_kms_host *sim_kms_find(const char *name)
 {
-	for (size_t i = 0; all != NULL && i < all->n; i++)
-		if (strcmp(all->h[i].name, name) == 0)
-			return &all->h[i];
+	for (size_t i = 0; i < all()->n; i++)
+		if (strcmp(all()->h[i].name, name) == 0)
+			return &all()->h[i];
 	return NULL;
 }
 

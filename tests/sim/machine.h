@@ -10,7 +10,7 @@
  *	stream_rx.c what arrives on them          inout.c    reading and writing on them
  *	epoll.c    epoll sets, waiting           threads.c  who runs
  *	system.c   clock, random, host           life.c     fork, output, the end
- *	control.c  the control socket
+ *	control.c  the control socket             wakes.c    what wakes the program
  */
 #ifndef KMSBEACON_TESTS_SIM_MACHINE_H
 #define KMSBEACON_TESTS_SIM_MACHINE_H
@@ -61,6 +61,7 @@ struct world {
 	int64_t wall_step_ms;
 	struct rng rng, net_rng, program_rng; /* apart, so that none shifts the others */
 	size_t used;                          /* bytes of the memory */
+	void *parts[SIM_N_PARTS];             /* of the models */
 	void *blocks[BLOCK_CLASSES];          /* given back, by size */
 	struct event events[SIM_EVENTS_MAX];  /* a heap */
 	size_t n_events, n_flights, n_conns;
@@ -73,6 +74,10 @@ struct world {
 	struct sim_conn *free_conns;
 	uint32_t disk_ms;
 	uint64_t wakeups, timeouts, digest;
+	struct sim_wake wakes[SIM_WAKES_MAX];
+	size_t n_wakes;
+	struct sim_wake *wake; /* the one that is not over; NULL: none */
+	bool wake_acted;
 	char log[LOG_LINES][LOG_WIDTH]; /* the last lines of the program */
 	uint64_t n_log;
 	char failure[512];
@@ -234,6 +239,15 @@ bool threads_run_one(void); /* @return false: none can run now */
 uint64_t threads_next_us(void);
 void threads_begin(void);
 void clock_was_read(void); /* for nothing, should it be all that happens */
+
+/* ---- wakes.c ---- */
+
+/** A wait has ended; for a timer, after this long. */
+void wake_begins(enum sim_wake_kind kind, int waited_ms);
+/** What it led to is over: the next wait begins. */
+void wake_over(void);
+/** Does something that can be seen from outside its loop. */
+void program_acts(void);
 
 /* ---- life.c, control.c ---- */
 

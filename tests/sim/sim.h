@@ -38,6 +38,7 @@
 #define SIM_SOCKETS_MAX 1024 /* of the program */
 #define SIM_RULES_MAX   64
 #define SIM_PACKET_MAX  65535
+#define SIM_WAKES_MAX   64
 
 /** Is this built with AddressSanitizer (which tells of leaks too)? */
 #define SIM_SANITIZED 0
@@ -56,6 +57,9 @@ uint64_t sim_seed(void);
 /** Zeroed memory of the world, never given back. Ends the program where SIM_MEMORY_MAX is used up.
  */
 void *sim_alloc(size_t size);
+/** What a model keeps in the world, one of each: made, zeroed, when it is first asked for. */
+enum sim_part { SIM_PART_DNS, SIM_PART_KMS_HOSTS, SIM_PART_KMS_CLIENTS, SIM_N_PARTS };
+void *sim_part(enum sim_part which, size_t size);
 struct rng *sim_rng(void);
 
 uint64_t sim_now(void);
@@ -181,10 +185,31 @@ void sim_disk_ms(uint32_t ms);
  * sanitizers and glibc tell). */
 size_t sim_open_sockets(void);
 size_t sim_heap_bytes(void);
-/** Calls of epoll_wait that ended, in all lives, and those of them that only waited in vain for a
- * time: for "no wake-up without cause". */
+/** Calls of epoll_wait that ended, in all lives, and those of them that ended because their time
+ * was over. */
 uint64_t sim_wakeups(void);
 uint64_t sim_timeouts(void);
+
+/** What a wake-up of the program's loop came from. */
+enum sim_wake_kind {
+	SIM_WAKE_TIMER,
+	SIM_WAKE_DATAGRAM,
+	SIM_WAKE_STREAM,
+	SIM_WAKE_OTHER, /* its own pipes: the store's thread, signals, the control socket */
+};
+struct sim_wake {
+	enum sim_wake_kind kind;
+	const void *timer; /* its callback; NULL: another kind, or no timer's time had come */
+	uint64_t n;
+	uint64_t
+		n_vain; /* of them those after which the program neither sent, read, opened,
+			   closed or wrote anything, looked at no file, nor gave work to a thread */
+};
+/** All there were since the world began, or since they were forgotten; those that are over. */
+size_t sim_wakes(const struct sim_wake **ret);
+void sim_forget_wakes(void);
+/** "daemon/health.c on_timer", "datagram" ... */
+void sim_wake_name(const struct sim_wake *w, char *ret, size_t size);
 
 /** Send one request, a JSON object, to the control socket at @p path, from an event; @p answer gets
  * the line that came, or NULL where there was none. */

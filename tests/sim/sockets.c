@@ -78,6 +78,7 @@ int sim_call_socket(int family, int type, int protocol)
 	int kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct sim_socket *s;
 
+	program_acts();
 	if (family != AF_INET && family != AF_INET6)
 		return socket(family, type, protocol);
 	if (kind != SOCK_STREAM && kind != SOCK_DGRAM)
@@ -115,6 +116,7 @@ int sim_call_close(int fd)
 {
 	struct sim_socket *s = socket_of(fd);
 
+	program_acts();
 	if (s != NULL)
 		close_socket(s);
 	else
@@ -217,6 +219,7 @@ int sim_call_connect(int fd, const struct sockaddr *sa, socklen_t len)
 	struct sim_socket *s = socket_of(fd);
 	struct addr to;
 
+	program_acts();
 	if (s == NULL)
 		return connect(fd, sa, len);
 	if (take_addr(s, sa, &to) != 0)
@@ -302,6 +305,7 @@ int sim_call_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 	struct sim_socket *s = socket_of(fd), *n;
 	struct sim_conn *c;
 
+	program_acts();
 	if (s == NULL)
 		return accept4(fd, sa, len, flags);
 	if (s->kind != SOCKET_LISTENS)
@@ -414,6 +418,7 @@ int sim_call_shutdown(int fd, int how)
 {
 	struct sim_socket *s = socket_of(fd);
 
+	program_acts();
 	if (s == NULL)
 		return shutdown(fd, how);
 	if (s->conn == NULL || s->conn->state != CONN_OPEN)

@@ -111,6 +111,13 @@ int sim_call_setrlimit(int what, const struct rlimit *to)
 	return what != RLIMIT_NOFILE ? setrlimit((__rlimit_resource_t)what, to) : 0;
 }
 
+/* Files are real. */
+int sim_call_stat(const char *path, struct stat *ret)
+{
+	program_acts();
+	return stat(path, ret);
+}
+
 int sim_call_isatty(int fd)
 {
 	(void)fd;

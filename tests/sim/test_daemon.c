@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/sim/sim_dns.h"
+#include "tests/sim/sim_kms.h"
 
 #define DAY_MS UINT64_C(86400000)
 
@@ -49,7 +50,7 @@ static void write_file(const char *path, const char *text)
 
 static void write_config(struct scene *s, const char *rest)
 {
-	char text[2048], key[128];
+	char text[2048], key[128], resolv[128];
 
 	(void)snprintf(s->dir, sizeof(s->dir), "%s/kmsbeacon-sim-XXXXXX",
 		       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
@@ -57,12 +58,14 @@ static void write_config(struct scene *s, const char *rest)
 	(void)snprintf(s->config, sizeof(s->config), "%s/kmsbeacon.yaml", s->dir);
 	(void)snprintf(key, sizeof(key), "%s/corp.key", s->dir);
 	write_file(key, KEY);
+	(void)snprintf(resolv, sizeof(resolv), "%s/resolv.conf", s->dir);
+	write_file(resolv, "nameserver 10.0.0.1\n");
 	(void)snprintf(text, sizeof(text),
 		       "node:\n  state_dir: %s\n  target: kms1.corp.example\n"
 		       "  control:\n    socket: %s/control\n"
 		       "keys:\n  - { name: corp, file: %s }\n"
-		       "discovery:\n  resolvers: [10.0.0.1]\n%s",
-		       s->dir, s->dir, key, rest);
+		       "discovery:\n  resolv_conf: %s\n%s",
+		       s->dir, s->dir, key, resolv, rest);
 	write_file(s->config, text);
 }
 
@@ -233,6 +236,141 @@ static void t_publishes_for_days(void **state)
 	remove_dir(&s);
 }
 
+/* ---- at rest ---- */
+
+#define REST_BEGINS_MS 600000
+#define REST_MS        600000
+#define CAUSES_MAX     8
+
+/** What may wake it in ten minutes in which nobody wants anything of it, and how often. */
+struct rest {
+	const char *config;
+	struct {
+		const char *name;
+		uint64_t most;
+	} causes[CAUSES_MAX];
+};
+
+static void forget_wakes(void *ctx, uint64_t arg)
+{
+	(void)ctx;
+	(void)arg;
+	sim_forget_wakes();
+}
+
+static uint64_t most_of(const struct rest *r, const char *name)
+{
+	for (size_t i = 0; i < CAUSES_MAX && r->causes[i].name != NULL; i++)
+		if (strcmp(r->causes[i].name, name) == 0)
+			return r->causes[i].most;
+	return 0;
+}
+
+static void judge_rest(void *ctx, uint64_t arg)
+{
+	const struct rest *r = ctx;
+	char name[128], wrong[256] = "";
+	const struct sim_wake *w;
+	size_t n = sim_wakes(&w);
+
+	(void)arg;
+	for (size_t i = 0; i < n; i++) {
+		unsigned long long all = w[i].n, vain = w[i].n_vain, most;
+
+		sim_wake_name(&w[i], name, sizeof(name));
+		most = most_of(r, name);
+		if (getenv("SIM_SHOW") != NULL)
+			(void)dprintf(STDERR_FILENO, "%4llu, %llu in vain: %s\n", all, vain, name);
+		if (vain > 0 || all > most)
+			(void)snprintf(wrong, sizeof(wrong),
+				       "%llu wake-ups at rest by %s, %llu in vain, not %llu", all,
+				       name, vain, most);
+	}
+	if (wrong[0] != '\0')
+		sim_fail("%s", wrong);
+	sim_signal(SIGTERM);
+}
+
+static void rests(const struct rest *r)
+{
+	struct sim_dns_server *ns;
+	struct sim_life life;
+	struct sim_zone *z;
+	struct scene s;
+
+	begin(&s, 1);
+	ns = sim_dns_server("ns1", "10.0.0.53");
+	(void)sim_resolver("dns", "10.0.0.1", true);
+	z = sim_zone("corp.example", &ns, 1, KEY, NULL);
+	sim_zone_add(z, "kms1.corp.example", "A", 300, "10.0.0.2");
+	sim_zone_add(z, "win1.corp.example", "A", 300, "10.0.0.11");
+	(void)sim_kms_host("win1", "10.0.0.11:1688");
+	(void)sim_kms_host("win2", "10.0.0.12:1688");
+	write_config(&s, r->config);
+	sim_at(REST_BEGINS_MS, forget_wakes, NULL, 0);
+	sim_at(REST_BEGINS_MS + REST_MS, judge_rest, (void *)(uintptr_t)r, 0);
+	life = run(&s);
+	if (life.end == SIM_BROKEN)
+		print_error("%s\n", sim_failure());
+	assert_int_equal(life.end, SIM_ENDED);
+	remove_dir(&s);
+}
+
+static void t_rest_of_a_publisher(void **state)
+{
+	static const struct rest rest = {
+		"service: { mode: \"off\" }\n"
+		"hosts: [ { name: win1, target: win1.corp.example, port: 1688 } ]\n"
+		"publish: { domains: [ { domain: corp.example, key: corp } ] }\n",
+		{
+			{ "daemon/health.c on_timer", 60 },
+			{ "stream", 120 },
+			{ "publisher/engine.c on_timer", 1 },
+			{ "datagram", 121 },
+			{ "net/udp_pool.c on_timer", 61 },
+			{ "daemon/resolv_watch.c on_timer", 10 },
+		},
+	};
+
+	(void)state;
+	rests(&rest);
+}
+
+static void t_rest_of_a_lab_host(void **state)
+{
+	static const struct rest rest = { PUBLISHES,
+					  {
+						  { "publisher/engine.c on_timer", 1 },
+						  { "datagram", 1 },
+						  { "net/udp_pool.c on_timer", 1 },
+						  { "daemon/resolv_watch.c on_timer", 10 },
+					  } };
+
+	(void)state;
+	rests(&rest);
+}
+
+static void t_rest_of_a_relay(void **state)
+{
+	static const struct rest rest = {
+		"service: { mode: relay, listen: [\"10.0.0.2:1688\"] }\n"
+		"relay: { upstreams: [ { name: win1, address: 10.0.0.11 }, { name: win2, address: "
+		"10.0.0.12 } ] }\n"
+		"publish: { domains: [ { domain: corp.example, key: corp } ] }\n",
+		{
+			{ "kmscore/relay.c on_timer", 60 },
+			{ "stream", 240 },
+			{ "publisher/engine.c on_timer", 1 },
+			{ "datagram", 1 },
+			{ "net/udp_pool.c on_timer", 1 },
+			{ "daemon/resolv_watch.c on_timer", 10 },
+		},
+	};
+
+	(void)state;
+	rests(&rest);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +378,9 @@ int main(void)
 		cmocka_unit_test(t_answers_crashes_and_comes_again),
 		cmocka_unit_test(t_daemon_runs_alike),
 		cmocka_unit_test(t_publishes_for_days),
+		cmocka_unit_test(t_rest_of_a_publisher),
+		cmocka_unit_test(t_rest_of_a_lab_host),
+		cmocka_unit_test(t_rest_of_a_relay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

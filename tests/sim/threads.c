@@ -315,6 +315,7 @@ int sim_call_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
 
 int sim_call_pthread_cond_signal(pthread_cond_t *c)
 {
+	program_acts();
 	wake_on(c, false);
 	return 0;
 }
@@ -339,6 +340,7 @@ int sim_call_sem_post(sem_t *s)
 {
 	int rc = sem_post(s);
 
+	program_acts();
 	wake_on(s, false);
 	return rc;
 }

@@ -48,6 +48,13 @@ void *sim_alloc(size_t size)
 	return p; /* fresh pages are zero */
 }
 
+void *sim_part(enum sim_part which, size_t size)
+{
+	if (world->parts[which] == NULL)
+		world->parts[which] = sim_alloc(size);
+	return world->parts[which];
+}
+
 struct block {
 	struct block *next; /* while it is free */
 	size_t class;
