@@ -165,8 +165,10 @@ void relay_set_rules(struct relay *r, const struct relay_rules *rules)
 {
 	r->rules = *rules;
 	r->health = health_rules(rules);
-	for (size_t i = 0; i < r->n_up; i++)
+	for (size_t i = 0; i < r->n_up; i++) {
 		kms_pool_set_rules(r->up[i]->pool, &rules->pool);
+		upstream_health_new_rules(&r->up[i]->health, &r->health, relay_now(r));
+	}
 	relay_wake(r, relay_now(r));
 }
 

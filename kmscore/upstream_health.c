@@ -283,6 +283,17 @@ void upstream_health_trial(struct upstream_health *h, const struct upstream_rule
 	h->trial_ms = now_ms + rules->interval_ms;
 }
 
+void upstream_health_new_rules(struct upstream_health *h, const struct upstream_rules *rules,
+			       uint64_t now_ms)
+{
+	uint64_t latest = now_ms + rules->interval_ms;
+
+	if (h->probe_ms > latest)
+		h->probe_ms = latest;
+	if (h->trial_ms > latest)
+		h->trial_ms = latest;
+}
+
 uint64_t upstream_health_probe_at(const struct upstream_health *h,
 				  const struct upstream_rules *rules)
 {

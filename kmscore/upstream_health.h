@@ -114,6 +114,9 @@ enum upstream_class upstream_health_class(const struct upstream_health *h, uint6
 /** A trial has begun; the next one may an interval later. */
 void upstream_health_trial(struct upstream_health *h, const struct upstream_rules *rules,
 			   uint64_t now_ms);
+/** At a reload: a shorter interval counts from now, it does not begin when a longer one is over. */
+void upstream_health_new_rules(struct upstream_health *h, const struct upstream_rules *rules,
+			       uint64_t now_ms);
 /** When a probe is due, where none is under way; UPSTREAM_PROBE_NEVER. */
 uint64_t upstream_health_probe_at(const struct upstream_health *h,
 				  const struct upstream_rules *rules);

@@ -309,6 +309,26 @@ static void t_trials(void **state)
 	assert_int_equal(upstream_health_class(&h, T0 + 20001), UPSTREAM_GOOD);
 }
 
+static void t_new_rules(void **state)
+{
+	const struct upstream_rules longer = { .interval_ms = 60000, .rise = 2, .fall = 3 };
+	const struct upstream_rules shorter = { .interval_ms = 2000, .rise = 2, .fall = 3 };
+	struct upstream_health h = { 0 };
+
+	(void)state;
+	upstream_health_init(&h, 1, T0);
+	for (const char *c = "bXbXX"; *c != '\0'; c++)
+		tell(&h, *c, T0);
+	tell(&h, 'b', T0);
+	upstream_health_new_rules(&h, &longer, T0 + 1000);
+	assert_int_equal(upstream_health_probe_at(&h, &longer), T0 + 10000);
+	assert_int_equal(upstream_health_class(&h, T0 + 10000), UPSTREAM_TRIAL);
+	upstream_health_new_rules(&h, &shorter, T0 + 1000);
+	assert_int_equal(upstream_health_probe_at(&h, &shorter), T0 + 3000);
+	assert_int_equal(upstream_health_class(&h, T0 + 2999), UPSTREAM_NO);
+	assert_int_equal(upstream_health_class(&h, T0 + 3000), UPSTREAM_TRIAL);
+}
+
 static void t_kin(void **state)
 {
 	struct upstream_health h = { 0 };
@@ -341,6 +361,7 @@ int main(void)
 		cmocka_unit_test(t_addresses_come_and_go),
 		cmocka_unit_test(t_when_to_probe),
 		cmocka_unit_test(t_trials),
+		cmocka_unit_test(t_new_rules),
 		cmocka_unit_test(t_kin),
 		cmocka_unit_test(t_names),
 	};
