@@ -139,7 +139,6 @@ static enum step one_step(struct play *p)
 static void advance(struct play *p)
 {
 	while (!p->failed && p->pc < p->s->n) {
-		uint64_t base = p->base;
 		enum step s;
 
 		if (!p->begun)
@@ -153,8 +152,7 @@ static void advance(struct play *p)
 			return;
 		if (p->failed)
 			break;
-		if (p->base == base && p->s->stmt[p->pc].verb->more != NULL &&
-		    !p->s->stmt[p->pc].verb->keeps_time)
+		if (p->s->stmt[p->pc].verb->more != NULL && !p->s->stmt[p->pc].verb->keeps_time)
 			p->base = sim_now(); /* it has let time pass */
 		p->pc++;
 		p->begun = false;

@@ -141,7 +141,7 @@ struct verb {
 	bool (*check)(const struct stmt *st, char why[WHY_MAX]);
 	enum step (*begin)(struct play *p, const struct stmt *st);
 	enum step (*more)(struct play *p, const struct stmt *st);
-	bool keeps_time; /* what it did is looked at with times from its beginning */
+	bool keeps_time; /* it says itself from when on times count, or leaves that as it was */
 };
 extern const struct verb verbs_scene[], verbs_act[], verbs_see[]; /* the last one has no name */
 /** Statements that begin with the name of a server, host or client. */
