@@ -8,7 +8,8 @@
 #include "net/dnsmsg.h"
 #include "tests/replay/replay.h"
 
-#define STOP_MS 60000 /* the daemon's own limits are shorter */
+#define STOP_MS   60000  /* the daemon's own limits are shorter */
+#define ANSWER_MS 240000 /* a drain looks at DNS, and then withdraws: 60 s each */
 
 static bool unknown(const struct stmt *st, char why[WHY_MAX], const char *ways)
 {
@@ -521,7 +522,8 @@ static enum step do_control(struct play *p, const struct stmt *st)
 		       args[0] != '\0' ? ", \"args\": " : "", args);
 	(void)snprintf(path, sizeof(path), "%s/control.sock", p->dir);
 	sim_control(path, request, on_answer, p);
-	return play_wake(p, p->base + STOP_MS);
+	p->base = sim_now();
+	return play_wake(p, p->base + ANSWER_MS);
 }
 
 /* The daemon's answer becomes the output, as that of the command that would have asked. */
@@ -531,9 +533,9 @@ static enum step more_control(struct play *p, const struct stmt *st)
 	char *text;
 
 	if (!p->answered) {
-		if (sim_now() >= p->base + STOP_MS)
-			return play_fail(p, "no answer within %d s", STOP_MS / 1000);
-		return play_wake(p, p->base + STOP_MS);
+		if (sim_now() >= p->base + ANSWER_MS)
+			return play_fail(p, "no answer within %d s", ANSWER_MS / 1000);
+		return play_wake(p, p->base + ANSWER_MS);
 	}
 	answer = json_loads(p->output, 0, NULL);
 	if (answer == NULL)
