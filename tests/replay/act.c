@@ -252,10 +252,20 @@ const struct verb verb_host = { "host",  2,    4,    "NAME WAY [VALUE]...", fals
 
 /* ---- KMS clients ---- */
 
+/* "NAME ask ADDRESS:PORT times N" */
+static bool is_many(const struct stmt *st, uint64_t *ret)
+{
+	return st->n == 5 && strcmp(st->word[1], "ask") == 0 && strcmp(st->word[3], "times") == 0 &&
+	       text_number(st->word[4], 10000, ret) && *ret > 0;
+}
+
 static bool check_client(const struct stmt *st, char why[WHY_MAX])
 {
 	struct addr at;
+	uint64_t n;
 
+	if (st->n > 3 && !is_many(st, &n))
+		return unknown(st, why, "ask ADDRESS:PORT times N");
 	if ((strcmp(st->word[1], "ask") == 0 || strcmp(st->word[1], "connect") == 0) &&
 	    addr_parse(st->word[2], 1688, &at) == 0)
 		return true;
@@ -269,6 +279,7 @@ static enum step do_client(struct play *p, const struct stmt *st)
 {
 	struct sim_kms_client *c = sim_kms_client_find(st->word[0]);
 	struct addr at;
+	uint64_t n = 1;
 
 	if (strcmp(st->word[1], "keep") == 0) {
 		sim_kms_keep(c, strcmp(st->word[2], "on") == 0);
@@ -277,6 +288,8 @@ static enum step do_client(struct play *p, const struct stmt *st)
 	if (sim_kms_waits(c))
 		return play_fail(p, "%s still waits for an answer", st->word[0]);
 	(void)addr_parse(st->word[2], 1688, &at);
+	(void)is_many(st, &n);
+	sim_kms_ask_more(c, (uint32_t)n - 1);
 	if (strcmp(st->word[1], "ask") == 0)
 		sim_kms_ask(c, &at);
 	else
@@ -285,7 +298,8 @@ static enum step do_client(struct play *p, const struct stmt *st)
 }
 
 const struct verb verb_client = {
-	"client", 3, 3, "NAME ask ADDRESS:PORT", false, check_client, do_client, NULL, false
+	"client",  3,    5,    "NAME ask ADDRESS:PORT [times N]", false, check_client,
+	do_client, NULL, false
 };
 
 /* ---- the network and the clock ---- */

@@ -19,6 +19,7 @@ struct sim_kms_client {
 	struct sim_conn *c; /* NULL: none */
 	struct addr at;     /* where it leads */
 	uint64_t n;         /* of the request under way, or of the last */
+	uint32_t more;      /* requests that are to follow it */
 	uint32_t call_id;
 	uint8_t stub[RPC_STUB_MAX]; /* of the answer */
 	size_t stub_len;
@@ -40,6 +41,16 @@ static bool waits(const struct sim_kms_client *k)
 	return k->state == CONNECTING || k->state == BINDING || k->state == CALLING;
 }
 
+static void ask_again(void *ctx, uint64_t n)
+{
+	struct sim_kms_client *k = ctx;
+
+	if (k->n != n || waits(k))
+		return; /* somebody else has asked it */
+	k->more--;
+	sim_kms_ask(k, &k->at);
+}
+
 /* The one end of a request. */
 static void finish(struct sim_kms_client *k, bool well, const char *text)
 {
@@ -47,6 +58,8 @@ static void finish(struct sim_kms_client *k, bool well, const char *text)
 
 	kms_tell("%s %s", k->name, text);
 	k->state = hold ? HELD : IDLE;
+	if (k->more > 0)
+		sim_after(0, ask_again, k, k->n);
 	if (hold || k->c == NULL)
 		return;
 	sim_conn_close(k->c);
@@ -298,6 +311,11 @@ void sim_kms_connect(struct sim_kms_client *k, const struct addr *at)
 	must_be_free(k);
 	connect_to(k, at);
 	k->state = MUTE;
+}
+
+void sim_kms_ask_more(struct sim_kms_client *k, uint32_t n)
+{
+	k->more = n;
 }
 
 void sim_kms_ask(struct sim_kms_client *k, const struct addr *at)

@@ -56,6 +56,8 @@ struct sim_kms_client *sim_kms_client_find(const char *name); /* NULL: no such c
 /** Whether a request is under way: then no other may be asked for. */
 bool sim_kms_waits(const struct sim_kms_client *c);
 void sim_kms_ask(struct sim_kms_client *c, const struct addr *at);
+/** So many more are to follow the one under way, each when the one before has ended. */
+void sim_kms_ask_more(struct sim_kms_client *c, uint32_t n);
 /** Connect only, and say nothing. */
 void sim_kms_connect(struct sim_kms_client *c, const struct addr *at);
 /** Hold the association open afterwards, and use it again; off by default. */
