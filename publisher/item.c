@@ -324,6 +324,7 @@ static void send_update(struct pub_turn *t)
 	u.prereq = prereq;
 	u.n_prereq = it->plan.need_prereq ? it->read.n_seen : 0;
 	it->state = IT_UPDATE;
+	it->serial_before = it->zone->serial;
 	it->client.owner = it;
 	dns_client_start(&it->client, &it->net, &p, on_update);
 	free(changes);

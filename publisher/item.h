@@ -55,7 +55,8 @@ struct pub_item {
 	enum pub_want *want;
 	struct pub_plan plan;
 	unsigned races;
-	bool updated; /* an UPDATE was answered NOERROR */
+	bool updated;           /* an UPDATE was answered NOERROR */
+	uint32_t serial_before; /* of the zone, when that UPDATE left or earlier */
 	enum pub_stage failed_at;
 	struct dns_name failed_mname; /* where the zone failed */
 	struct net_ad *ad;

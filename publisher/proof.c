@@ -122,6 +122,8 @@ static void judge_primary(struct pub_proof_op *op)
 	op->out.block = PUB_BLOCK_NONE;
 	op->out.primary_err = ERR_OK;
 	op->out.ttl_s = s->has_read ? s->read.ttl_s : 0;
+	op->out.has_serial = s->shown.has_serial;
+	op->out.serial = s->shown.serial;
 	op->out.other = s->read.other;
 	if (!s->has_read)
 		op->out.primary_err = s->shown.err;

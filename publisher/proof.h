@@ -48,8 +48,10 @@ struct pub_proof_outcome {
 	int primary_err;
 	unsigned hint_rcode;
 	struct tsig_result tsig;
-	struct dns_name other;     /* with block */
-	uint32_t ttl_s;            /* of the set at the primary; 0: empty, or not known */
+	struct dns_name other; /* with block */
+	uint32_t ttl_s;        /* of the set at the primary; 0: empty, or not known */
+	bool has_serial;       /* of the zone at the primary */
+	uint32_t serial;
 	struct pub_proof *servers; /* the receiver's to free */
 	size_t n_servers;
 };

@@ -102,6 +102,33 @@ static void t_orphans(void **state)
 	pub_site_done(&s);
 }
 
+/* NOERROR and no effect, as from another view: nobody brought back what never went. */
+static void t_P07_an_ignored_deletion_is_nobodys(void **state)
+{
+	const struct pub_request withdraw = { .mode = PUB_WITHDRAW, .timeout_ms = 150 };
+	const struct pub_request refresh = { .mode = PUB_REFRESH, .timeout_ms = 150 };
+	struct pub_site s;
+	struct pub_site_run run;
+
+	(void)state;
+	pub_site_init(&s);
+	pub_site_configure(&s, D0);
+	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
+	s.servers[SITE_PRIMARY].ignores_updates = true;
+	pub_site_run(&s, &run, &withdraw, NULL, NULL);
+	pub_site_expect(&run, PUB_BLOCKED);
+	for (int i = 0; i < 4; i++) {
+		pub_site_restart(&s);
+		pub_site_run(&s, &run, &refresh, NULL, NULL);
+		pub_site_expect(&run, PUB_BLOCKED);
+	}
+	s.servers[SITE_PRIMARY].ignores_updates = false;
+	pub_site_run(&s, &run, &(struct pub_request){ .mode = PUB_REFRESH }, NULL, NULL);
+	pub_site_expect(&run, PUB_PROVEN);
+	assert_string_equal(pub_site_show(&s, 0), "");
+	pub_site_done(&s);
+}
+
 /* No read ever shows the record gone, since something puts it back within the proof. */
 static void t_P07_brought_back_within_each_proof(void **state)
 {
@@ -387,6 +414,7 @@ int main(void)
 		cmocka_unit_test(t_withdraw_one_host),
 		cmocka_unit_test(t_stop_holds_nothing_back),
 		cmocka_unit_test(t_orphans),
+		cmocka_unit_test(t_P07_an_ignored_deletion_is_nobodys),
 		cmocka_unit_test(t_P07_brought_back_within_each_proof),
 		cmocka_unit_test(t_gate),
 		cmocka_unit_test(t_U10_lost_race_is_planned_again),
