@@ -245,6 +245,19 @@ static void read_again(struct pub_item *it)
 	(void)uv_timer_start(&it->pause, on_pause, ms, 0);
 }
 
+static bool lost_race(const struct pub_item *it, const struct dns_outcome *o)
+{
+	return o->err == ERR_RCODE_NXRRSET && it->plan.need_prereq;
+}
+
+/* A refusal says so of the message that it answers. One that left before may have been done, its
+ * answer lost; and the set is not as read, too, where the network brought the same message twice.
+ * Then the intent stays, and the next read tells. */
+static bool was_not_done(const struct pub_item *it, const struct dns_outcome *o)
+{
+	return o->msg != NULL && o->sent == 1 && !lost_race(it, o);
+}
+
 static void on_update(struct dns_client *c, const struct dns_outcome *o)
 {
 	struct pub_item *it = c->owner;
@@ -266,9 +279,9 @@ static void on_update(struct dns_client *c, const struct dns_outcome *o)
 		start_proof(it);
 		return;
 	}
-	if (o->msg != NULL) /* an answer that counts: the server did not do it */
+	if (was_not_done(it, o))
 		pub_item_mark(it, PUB_MARK_REVERT);
-	if (o->err == ERR_RCODE_NXRRSET && it->plan.need_prereq) {
+	if (lost_race(it, o)) {
 		read_again(it);
 		return;
 	}

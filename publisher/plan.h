@@ -73,7 +73,7 @@ enum pub_mark_when {
 	PUB_MARK_INTENT, /* before the UPDATE leaves */
 	PUB_MARK_TAKEN,  /* when the server has answered that it did it */
 	PUB_MARK_PROVEN, /* when the primary shows the change */
-	PUB_MARK_REVERT, /* when the server verifiably refused the UPDATE */
+	PUB_MARK_REVERT, /* when the server verifiably did not do it */
 };
 
 struct pub_mark {

@@ -241,6 +241,30 @@ static void t_U10_lost_race_is_planned_again(void **state)
 	pub_site_done(&s);
 }
 
+/* The server has done it, its answer is lost, and the same message once more is refused: the set is
+ * no longer what it was. What it added is ours all the same. */
+static void t_U19_lost_answer_of_a_conditional_update(void **state)
+{
+	struct pub_site s;
+	struct pub_site_run run;
+	const struct pub_health health = { .state = one_is_down };
+
+	(void)state;
+	pub_site_init(&s);
+	pub_site_configure(&s, D0);
+	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
+	pub_site_add(&s, 0, 0, 0, 2000, "late.d0.test", 3600);
+	pub_site_configure(&s, ONE("d0.test", ", hosts: [one, two]"));
+	pub_site_reset_counts(&s);
+	s.servers[SITE_PRIMARY].loses_answers = true;
+	pub_site_run(&s, &run, &pub_site_publish, NULL, &health);
+	assert_int_equal(s.servers[SITE_PRIMARY].updates, 2);
+	assert_string_equal(pub_site_show(&s, 0), "0 0 2000 late.d0.test | " K2);
+	assert_int_equal(pub_site_journaled(&s, 0, "kms2.d0.test"), PUB_REC_PUBLISHED);
+	pub_site_expect(&run, PUB_PROVEN);
+	pub_site_done(&s);
+}
+
 static void t_race_is_bounded(void **state)
 {
 	struct pub_site s;
@@ -256,6 +280,10 @@ static void t_race_is_bounded(void **state)
 	pub_site_run(&s, &run, &pub_site_refresh, NULL, &health);
 	pub_site_expect(&run, PUB_BLOCKED);
 	assert_int_equal(s.servers[SITE_PRIMARY].updates, 3);
+	assert_int_equal(pub_site_journaled(&s, 0, "kms1.d0.test"), PUB_REC_INTENT_DELETE);
+	pub_site_run(&s, &run, &pub_site_refresh, NULL,
+		     NULL); /* a read tells that it was not done */
+	pub_site_expect(&run, PUB_UNCHANGED);
 	assert_int_equal(pub_site_journaled(&s, 0, "kms1.d0.test"), PUB_REC_PUBLISHED);
 	pub_site_done(&s);
 }
@@ -418,6 +446,7 @@ int main(void)
 		cmocka_unit_test(t_P07_brought_back_within_each_proof),
 		cmocka_unit_test(t_gate),
 		cmocka_unit_test(t_U10_lost_race_is_planned_again),
+		cmocka_unit_test(t_U19_lost_answer_of_a_conditional_update),
 		cmocka_unit_test(t_race_is_bounded),
 		cmocka_unit_test(t_crash_between_update_and_proof),
 		cmocka_unit_test(t_planned_during_a_write),
