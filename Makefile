@@ -2,6 +2,7 @@
 # make demo       see it work on this machine          make lint     format, include direction, banned functions
 # make unit       unit tests, ASan and UBSan           make itest    integration tests against real servers
 # make faults     calls that fail, each in its turn    make replay   scripts over a played network, in virtual time
+# make sim        the played machine itself            make chaos    whatever can go wrong, at random, in it (CHAOS_SEED=)
 # make tidy       clang-tidy
 # make fuzz       look for inputs that break a parser, FUZZ_SECONDS=10 for each of the targets
 # make format     rewrite the sources with clang-format     make analyze  gcc -fanalyzer, clang --analyze, clang-tidy; minutes

@@ -138,3 +138,13 @@ sim:
 replay:
 	@$(MAKE) --no-print-directory VARIANT=asan build/asan/replay/replay
 	@tools/run-tests replay $(REPLAY)
+
+# make chaos                              20 seeds that nobody has tried, of 20 rounds each
+# make chaos CHAOS_SEED=7 CHAOS_SEEDS=1   this one (CHAOS_ROUNDS=40: for longer)
+CHAOS_SEED    ?= $(shell date +%s)
+CHAOS_SEEDS   ?= 20
+CHAOS_ROUNDS  ?= 20
+.PHONY: chaos
+chaos:
+	@$(MAKE) --no-print-directory VARIANT=asan build/asan/chaos/chaos
+	@tools/run-tests chaos $(CHAOS_SEED) $(CHAOS_SEEDS) $(CHAOS_ROUNDS)

@@ -83,7 +83,8 @@ def test_integration_output_is_counted(name, tmp_path):
 
 # ---- check ----
 
-STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "faults", "simulation", "replay", "fuzz", "integration")
+STAGES = ("packages", "build (gcc)", "lint", "build (asan)", "unit", "faults", "simulation", "replay", "chaos", "fuzz",
+          "integration")
 
 
 @pytest.fixture
@@ -105,21 +106,21 @@ def check(tree):
 
 def test_check_counts_stages_and_tests(tree):
     code, out = check(tree)
-    assert (code, out[-1]) == (0, "24 passed, 0 failed")
+    assert (code, out[-1]) == (0, "27 passed, 0 failed")
     assert tuple(line[:14].strip() for line in out[:-1]) == STAGES
 
 
 def test_check_says_what_was_skipped(tree):
     script(tree / "tools" / "run-tests", "#!/bin/sh\necho 'skipped: t: no moon'\necho '1 passed, 0 failed, 1 skipped'\n")
     code, out = check(tree)
-    assert (code, out[-1]) == (0, "10 passed, 0 failed, 5 skipped")
-    assert out.count("skipped: t: no moon") == 5
+    assert (code, out[-1]) == (0, "11 passed, 0 failed, 6 skipped")
+    assert out.count("skipped: t: no moon") == 6
 
 
 BROKEN = {
     "deps": ("tools/deps", "0 passed, 1 failed", 1),
-    "lint": ("tools/lint", "23 passed, 1 failed", 10),
-    "tests": ("tools/run-tests", "5 passed, 5 failed", 10),
+    "lint": ("tools/lint", "26 passed, 1 failed", 11),
+    "tests": ("tools/run-tests", "5 passed, 6 failed", 11),
     "build": ("Makefile", "2 passed, 2 failed", 4),
 }
 
@@ -139,7 +140,7 @@ def test_check_fails_with_a_stage(tree, name):
 
 def test_check_counts_a_runner_that_fails_after_its_count(tree):
     script(tree / "tools" / "run-tests", "#!/bin/sh\necho '1 passed, 0 failed'\nexit 1\n")
-    assert check(tree)[1][-1] == "10 passed, 5 failed"
+    assert check(tree)[1][-1] == "11 passed, 6 failed"
 
 
 # ---- analyze ----
