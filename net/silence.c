@@ -34,9 +34,16 @@ static bool is_for(const struct slot *e, const struct addr *a)
 	return addr_is_set(&e->addr) && addr_equal(&e->addr, a);
 }
 
+static bool is_silent_at(const struct slot *e, uint64_t at_ms)
+{
+	return e->misses >= SILENCE_MISSES && at_ms >= e->last_ms &&
+	       at_ms - e->since_ms >= SILENCE_MIN_MS && at_ms - e->last_ms <= SILENCE_MS;
+}
+
 void silence_missed(struct silence *s, const struct addr *a, uint64_t began_ms, uint64_t now_ms)
 {
 	struct slot *e;
+	uint64_t pause_ms;
 
 	if (s == NULL)
 		return;
@@ -45,7 +52,11 @@ void silence_missed(struct silence *s, const struct addr *a, uint64_t began_ms, 
 		*e = (struct slot){ .addr = *a };
 	if (e->heard_ms != 0 && e->heard_ms >= began_ms)
 		return;
-	if (e->misses == 0 || now_ms - e->last_ms > SILENCE_MS) {
+	if (is_silent_at(e, began_ms))
+		return; /* asked in a hurry, which says nothing of one that is slow */
+	pause_ms = now_ms - e->last_ms;
+	if (e->misses == 0 ||
+	    pause_ms > (e->misses >= SILENCE_MISSES ? 2 * SILENCE_MS : SILENCE_MS)) {
 		e->misses = 0;
 		e->since_ms = began_ms;
 	}
@@ -66,6 +77,5 @@ bool silence_is_silent(const struct silence *s, const struct addr *a, uint64_t n
 	if (s == NULL)
 		return false;
 	e = &s->slots[slot_of(a)];
-	return is_for(e, a) && e->misses >= SILENCE_MISSES &&
-	       now_ms - e->since_ms >= SILENCE_MIN_MS && now_ms - e->last_ms <= SILENCE_MS;
+	return is_for(e, a) && is_silent_at(e, now_ms);
 }

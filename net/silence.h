@@ -4,9 +4,10 @@
  *
  * A server counts as silent when SILENCE_MISSES attempts in a row have been missed and nothing at
  * all came from it for SILENCE_MIN_MS (under a burst a good one may be slow, and many attempts end
- * at one moment), until it answers one or SILENCE_MS have passed without a further miss. What
- * follows from that is
- * dns_client's: a silent server is asked on, but once for each question, and not for long.
+ * at one moment), until it answers one or SILENCE_MS have passed. What follows from that is
+ * dns_client's: a silent server is asked on, but once for each question, and not for long. Such an
+ * attempt does not prolong its silence, or a slow server would never be heard again; the first one
+ * after it has its full time, and where that is missed, too, the server is silent at once.
  *
  * Bounded: SILENCE_SLOTS servers, one for each slot; another one there takes its place.
  */

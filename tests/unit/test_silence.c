@@ -66,6 +66,29 @@ static void t_S15_a_slow_server_is_not_silent(void **state)
 	silence_free(s);
 }
 
+/* An attempt that was cut short because the server is silent does not keep it so. */
+static void t_S15_a_silent_server_has_its_time_again(void **state)
+{
+	struct addr a = test_addr("192.0.2.1:53");
+	struct silence *s = silence_new();
+	const uint64_t t = 1000000, over = t + SILENCE_MS;
+
+	(void)state;
+	assert_non_null(s);
+	miss(s, &a, SILENCE_MISSES, t);
+	assert_true(silence_is_silent(s, &a, t + 3000));
+	for (uint64_t at = t + 3000; at <= over; at += 1000)
+		silence_missed(s, &a, at, at + 1000);
+	assert_true(silence_is_silent(s, &a, over));
+	assert_false(silence_is_silent(s, &a, over + 1));
+	silence_missed(s, &a, over + 1, over + 2001); /* with its full time, and in vain */
+	assert_true(silence_is_silent(s, &a, over + 2001));
+	assert_false(silence_is_silent(s, &a, over + 2002 + SILENCE_MS));
+	silence_missed(s, &a, over + 4 * SILENCE_MS, over + 2000 + 4 * SILENCE_MS); /* long ago */
+	assert_false(silence_is_silent(s, &a, over + 2000 + 4 * SILENCE_MS));
+	silence_free(s);
+}
+
 /* More servers than slots: some are forgotten, none is called silent that is not. */
 static void t_S15_memory_is_bounded(void **state)
 {
@@ -112,6 +135,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_S15_misses_in_a_row),
 		cmocka_unit_test(t_S15_a_slow_server_is_not_silent),
+		cmocka_unit_test(t_S15_a_silent_server_has_its_time_again),
 		cmocka_unit_test(t_S15_memory_is_bounded),
 		cmocka_unit_test(t_nothing_is_remembered_without_a_table),
 	};
