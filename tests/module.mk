@@ -31,6 +31,7 @@ fuzz-coverage:
 	@tools/fuzz coverage $(FUZZ_TARGETS)
 
 # Benchmarks: a table against other programs in one run; never a pass or a failure (docs/benchmarks.md).
+# BENCH_WRITE=1 make bench    also keeps the table there, and its picture
 BENCH_TOOLS   := $(BUILD)/bench/delay $(BUILD)/bench/measure $(BUILD)/bench/echo $(BUILD)/bench/kmsload $(BUILD)/bench/presigned $(BUILD)/bench/rpchost
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)
@@ -38,15 +39,17 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
 .PHONY: bench
-bench: all $(BENCH_TOOLS)
+bench:
 	@tools/deps build bench
+	@$(MAKE) --no-print-directory all $(BENCH_TOOLS)
 	@BUILD=$(BUILD) tests/bench/bench.py
 
 # The multi-host run in its long form (tests/soak/soak.py): faults under load for SOAK_MINUTES, then a table.
 SOAK_MINUTES  ?= 10
 .PHONY: soak
-soak: all
+soak:
 	@tools/deps build test
+	@$(MAKE) --no-print-directory all
 	@SOAK_MINUTES=$(SOAK_MINUTES) KMSBEACON=$(BUILD)/kmsbeacon tests/soak/soak.py
 
 # Faults on purpose (tests/faults/fault.h): the library once more, with the calls that can fail renamed to those of fault_calls.c;

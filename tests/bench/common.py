@@ -75,6 +75,19 @@ def memory(pid):
     return {what: int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M).group(1)) for what, name in names.items()}
 
 
+def mappings(pid):
+    """{file, "[heap]", ... or "": kB that are resident}"""
+    kb, name = {}, ""
+    with open(f"/proc/{pid}/smaps", encoding="ascii") as f:
+        for line in f:
+            m = re.match(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+\s*(\S*)", line)
+            if m:
+                name = os.path.basename(m.group(1))
+            elif line.startswith("Rss:"):
+                kb[name] = kb.get(name, 0) + int(line.split()[1])
+    return kb
+
+
 def write(folder, name, text):
     path = os.path.join(folder, name)
     with open(path, "w", encoding="ascii") as f:

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 
-from common import PROGRAM, QUIET, RUNS, cpu_s, fact, memory, spread, write
+from common import PROGRAM, QUIET, RUNS, cpu_s, fact, mappings, memory, spread, write
 from kblib.bind import Key, Named, Zone, zone_text
 from kblib.loopback import Loopback, free_port
 from kblib.process import Process, wait_until
@@ -74,6 +74,9 @@ class Site:
         self.named = Named(
             folder, "named", self.address, self.net.port, zones, keys=[self.key], options=["notify no;"], extra=QUIET
         ).start()
+        etc = os.path.join(folder, "etc")  # its own: what happens in its folder is looked at
+        os.mkdir(etc)
+        self.resolv_conf = write(etc, "resolv.conf", f"nameserver {self.address}\n")
         self.n = self.zones_used = 0  # corp0.test is for what begins and ends by itself
 
     def stop(self):
@@ -97,7 +100,7 @@ class Site:
             f"service: {{ {service} }}\nhosts: [ {{ {hosts} }} ]\n"
             + (f"relay: {{ upstreams: [ {upstreams} ] }}\n" if mode == "relay" else "")
             + f"keys: [ {{ name: bench, file: {self.key_file} }} ]\n"
-            f'discovery: {{ resolvers: ["{self.address}:{self.net.port}"] }}\n'
+            f"discovery: {{ resolv_conf: {self.resolv_conf} }}\n"
             f"health: {{ interval: {INTERVAL_S}s }}\n"
             f"publish: {{ domains: [ {{ domain: {zone}, key: bench, lab: true }} ] }}\n" + extra,
         )
@@ -191,12 +194,26 @@ def told(m):
     return f"{mb(m['rss'])} MB RSS, {mb(m['pss'])} PSS, {mb(m['own'])} its own"
 
 
+def consists_of(pid):
+    """Its resident pages: of the libraries' files, of the program's file, and all else."""
+    kb = mappings(pid)
+    libraries = {re.sub(r"[-.].*", "", name): n for name, n in kb.items() if ".so" in name}
+    program = kb.get(os.path.basename(PROGRAM), 0)
+    most = sorted(libraries.items(), key=lambda i: -i[1])[:3]
+    rest = sum(kb.values()) - sum(libraries.values()) - program
+    return (
+        f"libraries {mb(sum(libraries.values()))} MB ({', '.join(f'{name} {mb(n)}' for name, n in most)}), "
+        f"program {mb(program)}, heap and stacks {mb(rest)}"
+    )
+
+
 def memory_rows(site, rows):
     for mode in MODES:
         print(f"idle: memory, mode {mode}", file=sys.stderr, flush=True)
         d = site.daemon(mode)
         m = memory(d.pid)
         fact(rows, f"idle memory: {TITLES[mode]}", told(m), "<= 8 MB", m["rss"] <= 8 * 1024)
+        fact(rows, f"idle memory: {TITLES[mode]}, of what", consists_of(d.pid), "", None)
         d.stop()
     config = "limits: { per_address: 2000, idle: 1h }\n"
     d = site.daemon("relay", config)
@@ -236,6 +253,13 @@ def switches(pid):
     return total
 
 
+WAITS = ("epoll_wait", "epoll_pwait", "futex", "restart_syscall")
+FOLLOWS = {  # the first call after a timer
+    "socket": "begins: probe", "sendto": "manager's watchdog", "close": "DNS sockets closed", "epoll_ctl": "DNS sockets closed",
+    "futex": "begins: store", "stat": "looks at resolv.conf", "newfstatat": "looks at resolv.conf",
+}
+
+
 def causes(trace):
     """{cause: wake-ups} of what strace wrote of one daemon."""
     kinds, counts, unfinished = {}, {}, {}
@@ -259,9 +283,8 @@ def causes(trace):
         if name in ("socket", "accept4"):
             fd = call.rsplit("= ", 1)[-1]
             kinds[fd] = "DNS" if "SOCK_DGRAM" in call else "control" if "AF_UNIX" in call else "probe"
-        if pending and name not in ("epoll_wait", "epoll_pwait", "futex", "restart_syscall"):
-            what = {"socket": "begins: DNS" if "SOCK_DGRAM" in call else "begins: probe", "sendto": "manager's watchdog"}
-            count(what.get(name, "DNS sockets closed" if name in ("close", "epoll_ctl") else name))
+        if pending and (name not in WAITS or "FUTEX_WAKE" in call):
+            count("begins: DNS" if "SOCK_DGRAM" in call else FOLLOWS.get(name, name))
             pending = None
         if name in ("epoll_wait", "epoll_pwait"):
             r = re.search(r"(\[.*\]|NULL|0x\w+), \d+, (-?\d+)(?:, .*)?\)\s+= (-?\d+)", call)
@@ -290,6 +313,7 @@ def rest_rows(site, rows):
         for mode, d in traced.items():
             traces[mode] = os.path.join(site.folder, f"strace.{mode}")
             tracers[mode] = Process("strace", ["strace", "-f", "-ttt", "-s", "16", "-o", traces[mode], "-p", str(d.pid)])
+            tracers[mode].wait_log("attached")
         before = {name: (switches(p.pid), cpu_s(p.pid)) for name, p in watched.items()}
         print(f"idle: watched for {WATCHED_S:g} s", file=sys.stderr, flush=True)
         time.sleep(WATCHED_S)

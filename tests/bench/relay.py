@@ -306,7 +306,7 @@ def compare_rows(rows, runs, targets):
                 fact(rows, f"{n} at once: {name}, {unit}", figure, "", None)
             ratio = median(runs["kmsbeacon"][n], what) / median(runs["HAProxy"][n], what)
             goal = targets[what]
-            fact(rows, f"{n} at once: kmsbeacon has of HAProxy's", f"{ratio:.2f}", f">= {goal:g}", ratio >= goal)
+            fact(rows, f"{n} at once: kmsbeacon has of HAProxy's {unit}", f"{ratio:.2f}", f">= {goal:g}", ratio >= goal)
         for what, text in (("p50_us", "p50"), ("p99_us", "p99")):
             ms = {name: median(runs[name][n], what) / 1e3 for name in runs}
             figure = ", ".join(f"{v:.1f}" for v in ms.values()) + " ms"

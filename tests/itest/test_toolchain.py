@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -481,3 +482,44 @@ def test_fuzz_inputs_are_small():
         total += sum(sizes)
         assert max(sizes) <= int(target.limits[0].removeprefix("-max_len=")), name
     assert total < 200_000
+
+
+# ---- tests/bench/kept.py ----
+
+
+def bench_page():
+    sys.path.insert(0, os.path.join(ROOT, "tests", "bench"))
+    import kept
+
+    with open(kept.PAGE, encoding="utf-8") as f:
+        return kept, kept.split(f.read())[1]
+
+
+def test_the_picture_of_the_bench_is_that_of_its_table():
+    kept, table = bench_page()
+    with open(kept.PICTURE, encoding="utf-8") as f:
+        assert f.read() == kept.draw(kept.read(table)), "tests/bench/kept.py draws it anew"
+
+
+def test_the_kept_table_is_read_as_it_was_written():
+    kept, table = bench_page()
+    rows = kept.read(table)
+    head = table.split("\n\n", 1)[0].split("\n")[1:]
+    assert kept.table(head, rows) == table
+    assert {r[3] for r in rows} <= {"met", "MISSED", ""}
+
+
+@pytest.mark.parametrize(
+    "figure, target, times",
+    [
+        ("24.0 times", ">= 12 times", 2),
+        ("10 MB RSS, 2.4 PSS", "<= 40 MB", 4),
+        ("0.35", ">= 0.70", 0.5),
+        ("0", "0", None),
+        ("1000 SRV", "1000 SRV", None),
+        ("8.5, 6.9 ms", "<= HAProxy's", None),
+        ("not held", "<= 4096 octets", None),
+    ],
+)
+def test_how_far_a_figure_is_from_its_target(figure, target, times):
+    assert bench_page()[0].distance(figure, target) == times
