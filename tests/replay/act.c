@@ -445,12 +445,12 @@ static void write_config(struct play *p)
 
 static enum step do_start(struct play *p, const struct stmt *st)
 {
-	(void)st;
-	if (p->config == NULL)
+	if (p->config == NULL && st->n == 1)
 		return play_fail(p, "there is no `config` above");
 	if (p->running)
 		return play_fail(p, "it runs already");
-	write_config(p);
+	if (p->config != NULL)
+		write_config(p);
 	return STEP_LIFE;
 }
 
@@ -576,7 +576,7 @@ const struct verb verbs_act[] = {
 	{ "unlink", 3, 3, "unlink A B", false, check_link, do_unlink, NULL, false },
 	{ "clock", 2, 2, "clock +T", false, check_clock, do_clock, NULL, false },
 	{ "wait", 2, 2, "wait T", false, check_wait, do_wait, more_wait, false },
-	{ "start", 1, 1, "start", false, NULL, do_start, NULL, false },
+	{ .name = "start", .min = 1, .form = "start [COMMAND [ARGUMENT]...]", .begin = do_start },
 	{ "reload", 1, 1, "reload", false, NULL, do_reload, NULL, false },
 	{ .name = "stop",
 	  .min = 1,

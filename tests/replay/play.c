@@ -10,7 +10,6 @@
 
 #define COMMAND_MS (60u * 60000u) /* no command takes longer */
 #define END_MS     60000          /* nor does the daemon's end */
-#define IDLE_MS    10             /* between two looks while no program runs */
 
 #define CONFIG_FILE "@DIR/kmsbeacon.yaml"
 
@@ -227,7 +226,7 @@ static void live_daemon(struct play *p)
 	live(p, 4, argv, true);
 }
 
-static void live_command(struct play *p, const struct stmt *st)
+static void live_command(struct play *p, const struct stmt *st, bool goes_on)
 {
 	char *argv[WORDS_MAX + 4];
 	int argc = 0;
@@ -243,7 +242,7 @@ static void live_command(struct play *p, const struct stmt *st)
 		argc += 2;
 	}
 	argv[argc] = NULL;
-	live(p, argc, argv, false);
+	live(p, argc, argv, goes_on);
 }
 
 void play_run(struct play *p)
@@ -257,11 +256,13 @@ void play_run(struct play *p)
 		if (p->failed || p->pc == p->s->n)
 			break;
 		st = &p->s->stmt[p->pc];
-		if (strcmp(st->word[0], "start") == 0)
+		if (strcmp(st->word[0], "start") == 0 && st->n == 1)
 			live_daemon(p);
+		else if (strcmp(st->word[0], "start") == 0)
+			live_command(p, st, true);
 		else if (strcmp(st->word[0], "run") == 0)
-			live_command(p, st);
-		else
-			sim_idle(sim_now() + IDLE_MS);
+			live_command(p, st, false);
+		else if (!sim_idle_next())
+			(void)play_fail(p, "nothing can come any more");
 	}
 }

@@ -175,6 +175,8 @@ struct sim_process {
 struct sim_life sim_run(const struct sim_process *p);
 /** Let the world go on without the program. */
 void sim_idle(uint64_t until_ms);
+/** The same, to the next event only, however far. @return false: there is none. */
+bool sim_idle_next(void);
 /** From an event: SIGTERM, SIGHUP ... as the system delivers it. */
 void sim_signal(int signum);
 /** From an event: the life ends here, as by SIGKILL or a power cut. */

@@ -199,6 +199,16 @@ void sim_idle(uint64_t until_ms)
 	time_pass_to(until_ms * 1000);
 }
 
+bool sim_idle_next(void)
+{
+	if (life_process != NULL)
+		sim_fail("sim_idle_next() while the program runs");
+	if (world->n_events == 0)
+		return false;
+	event_run();
+	return true;
+}
+
 /* ---- comparing and failing ---- */
 
 static void digest_bytes(const void *data, size_t len)
