@@ -22,8 +22,8 @@ static bool unknown(const struct stmt *st, char why[WHY_MAX], const char *ways)
 
 #define SERVER_WAYS                                                                                \
 	"well, down, silent, up, no-tcp, only-tcp, unsigned, update RCODE|ignored|answer-lost|"    \
-	"well, query RCODE|well, tsig badkey|badsig|badtime|well, clock +-T, transfer T|never, "   \
-	"answer T, ttl-max T|none, notify ZONE ADDRESS:PORT"
+	"well, query RCODE|well, mute TYPE, tsig badkey|badsig|badtime|well, clock +-T, transfer " \
+	"T|never, answer T, ttl-max T|none, notify ZONE ADDRESS:PORT"
 
 static bool rcode_of(const char *word, uint16_t *ret)
 {
@@ -83,6 +83,25 @@ static bool tsig_error(struct sim_dns_ways *w, const char *how)
 	return w->tsig_error != 0 || strcmp(how, "well") == 0;
 }
 
+static bool mute_type(struct sim_dns_ways *w, const char *type)
+{
+	static const struct {
+		const char *name;
+		uint16_t type;
+	} types[] = {
+		{ "A", DNS_TYPE_A },     { "AAAA", DNS_TYPE_AAAA }, { "SRV", DNS_TYPE_SRV },
+		{ "SOA", DNS_TYPE_SOA }, { "NS", DNS_TYPE_NS },
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (strcmp(types[i].name, type) == 0) {
+			w->mute_type = types[i].type;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool server_value(struct sim_dns_ways *w, const char *what, const char *how)
 {
 	uint64_t ms;
@@ -94,9 +113,10 @@ static bool server_value(struct sim_dns_ways *w, const char *what, const char *h
 		w->query_rcode = 0;
 		return strcmp(how, "well") == 0 || rcode_of(how, &w->query_rcode);
 	}
-	if (strcmp(what, "tsig") == 0) {
+	if (strcmp(what, "mute") == 0)
+		return mute_type(w, how);
+	if (strcmp(what, "tsig") == 0)
 		return tsig_error(w, how);
-	}
 	if (strcmp(what, "clock") == 0 && text_signed_ms(how, &off)) {
 		w->clock_off_s = (int32_t)(off / 1000);
 		return true;

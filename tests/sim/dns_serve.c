@@ -223,9 +223,18 @@ static void write_answer(struct call *c, const struct sim_answer *a, struct sim_
 	c->truncated = cut;
 }
 
+/** Nothing is done, and nothing said. */
+static bool is_mute(const struct call *c)
+{
+	const struct sim_dns_ways *w = &c->s->ways;
+
+	return w->silent || (w->mute_type != 0 && sim_msg_opcode(c->m) == OP_QUERY &&
+			     c->m->qtype == w->mute_type);
+}
+
 static bool is_answered(const struct call *c, unsigned rcode)
 {
-	if (c->s->ways.silent)
+	if (is_mute(c))
 		return false;
 	return !(sim_msg_opcode(c->m) == OP_UPDATE && rcode == R_NOERROR &&
 		 c->s->ways.update_answer_lost && !c->truncated);
@@ -236,7 +245,7 @@ static void carry_out(struct call *c, struct sim_answer *a)
 	unsigned opcode = sim_msg_opcode(c->m);
 
 	check_signature(c);
-	if (c->s->ways.silent)
+	if (is_mute(c))
 		return;
 	if (c->s->ways.only_tcp && !c->tcp)
 		c->truncated = true;

@@ -32,6 +32,7 @@ struct sim_dns_ways {
 	bool down;               /* nobody has the port: ECONNREFUSED */
 	bool silent;             /* takes messages and answers none */
 	bool no_tcp, only_tcp;   /* refuses connections; answers UDP with TC=1 */
+	uint16_t mute_type;      /* answers no query for it */
 	uint16_t query_rcode;    /* the answer to each query; 0: the right one */
 	uint16_t update_rcode;   /* the answer to each update, which is not done */
 	bool update_ignored;     /* NOERROR, and nothing happens */
