@@ -185,6 +185,10 @@ const char *finding_severity_name(enum finding_severity s); /* "info", "warning"
 	  "which zone holds the records, or its name servers, could not be found out, so not all of " \
 	  "them were asked", \
 	  "ask again; where that does not help, look at the resolvers") \
+	X(UNFINISHED, "unfinished", WARNING, \
+	  "the audit had no time left for all that is to be looked at", \
+	  "audit again; where it is so each time, look for hosts with many addresses that lead " \
+	  "nowhere, and for slow resolvers") \
 	/* what publishing needs */ \
 	X(CLOCK_SKEW, "clock-skew", WARNING, \
 	  "the clocks of this machine and of the primary differ", \

@@ -29,7 +29,8 @@ static void impl_free(struct rsv_audit_impl *a)
 	free(a);
 }
 
-/** Whatever was heard until now is judged; a deadline leaves unasked what it leaves. */
+/** Whatever was heard until now is judged; a deadline leaves unasked what it leaves, and that is
+ * said. */
 static int verdict(struct rsv_audit_impl *a)
 {
 	struct rsv_judge_input in = {
@@ -42,6 +43,7 @@ static int verdict(struct rsv_audit_impl *a)
 		.n_journal = a->p.n_journal,
 		.lab = a->p.lab,
 		.unasked = a->p.unasked,
+		.out_of_time_ms = a->out_of_time ? a->p.total_ms : 0,
 	};
 	enum rsv_agreement agreement;
 	int err = 0;
@@ -243,7 +245,12 @@ static void find_zone(struct rsv_audit_impl *a)
 
 static void on_deadline(uv_timer_t *t)
 {
-	rsv_audit_finish(((struct rsv_audit *)t->data)->impl, 0);
+	struct rsv_audit_impl *a = ((struct rsv_audit *)t->data)->impl;
+
+	if (a->state == RSV_AUDIT_CLOSING)
+		return;
+	a->out_of_time = true;
+	rsv_audit_finish(a, 0);
 }
 
 static void *copy_list(const void *list, size_t n, size_t size)

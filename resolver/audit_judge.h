@@ -43,8 +43,9 @@ struct rsv_judge_input {
 	size_t n_own;
 	const struct rsv_journal_row *journal;
 	size_t n_journal;
-	bool lab;     /* loopback targets are meant */
-	bool unasked; /* no records are no fault */
+	bool lab;                /* loopback targets are meant */
+	bool unasked;            /* no records are no fault */
+	uint32_t out_of_time_ms; /* the audit ended after these, unfinished; 0: it is complete */
 };
 /** Classes, findings (most severe first) and status. 0 or ERR_NOMEM. */
 int rsv_judge_findings(struct rsv_audit_result *r, const struct rsv_judge_input *in);

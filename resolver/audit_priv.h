@@ -52,6 +52,7 @@ struct rsv_audit_impl {
 
 	enum rsv_audit_state state;
 	unsigned open; /* timers and children */
+	bool out_of_time;
 	unsigned asking;
 	uv_timer_t settle;
 	uint64_t settle_until; /* loop time; 0: not begun */

@@ -302,6 +302,23 @@ static enum rsv_status status_of(const struct rsv_audit_result *r, size_t refere
 	return r->worst == FINDING_CRITICAL ? RSV_CRIT_ : RSV_WARN_;
 }
 
+/** What was not looked at may be anything: nobody is told that all is well. */
+static int about_time(struct rsv_audit_result *r, uint32_t out_of_time_ms)
+{
+	size_t hosts = 0, left = 0;
+
+	if (out_of_time_ms == 0)
+		return 0;
+	for (size_t i = 0; i < r->n_records; i++) {
+		hosts += !rsv_is_absence(&r->records[i]);
+		left += !rsv_is_absence(&r->records[i]) && !r->records[i].known;
+	}
+	return rsv_finding_add(r, FINDING_UNFINISHED,
+			       "%g s were not enough: %zu of %zu hosts have not been looked at to "
+			       "the end",
+			       (double)out_of_time_ms / 1000, left, hosts);
+}
+
 int rsv_judge_findings(struct rsv_audit_result *r, const struct rsv_judge_input *in)
 {
 	char text[DNSNAME_TEXT_MAX];
@@ -324,8 +341,12 @@ int rsv_judge_findings(struct rsv_audit_result *r, const struct rsv_judge_input 
 	if (err == 0)
 		err = rsv_judge_server_findings(r, in->reference);
 	if (err == 0)
+		err = about_time(r, in->out_of_time_ms);
+	if (err == 0)
 		err = sort_findings(r);
 	if (err == 0)
 		r->status = status_of(r, in->reference);
+	if (err == 0 && in->out_of_time_ms != 0)
+		r->status = rsv_status_worst(r->status, RSV_UNKNOWN_);
 	return err;
 }

@@ -372,14 +372,16 @@ static void t_deadline(void **state)
 	f.p.total_ms = 200;
 	run(&f);
 	assert_int_equal(f.err, 0);
-	assert_string_equal(f.ids, "server-unreachable ");
+	assert_string_equal(f.ids, "server-unreachable unfinished ");
+	assert_int_equal(f.status, RSV_UNKNOWN_);
 	done(&f);
 
 	init(&f);
 	f.prober.silent = true;
 	f.p.total_ms = 200;
 	run(&f);
-	assert_string_equal(f.ids, "");
+	assert_string_equal(f.ids, "unfinished ");
+	assert_int_equal(f.status, RSV_UNKNOWN_);
 	assert_string_equal(f.classes, "expected expected ");
 	done(&f);
 }
