@@ -207,19 +207,22 @@ static void tell_standing(struct row *r)
 	};
 	const struct rsv_cached_host *h = rsv_cache_get(&r->cache);
 	struct client_view *c = &r->client;
-	enum discovery_standing before = c->has_standing ? c->standing : DISCOVERY_CACHED_BEST;
 	char domain[DNSNAME_TEXT_MAX];
 	struct discovery_view seen;
 	enum log_level level;
 
 	c->has_standing = h != NULL && c->selected && r->has_set && !discovery_code_passes(r->code);
-	if (!c->has_standing)
+	if (!c->has_standing) {
+		c->told = DISCOVERY_CACHED_BEST;
 		return;
+	}
 	seen = view_of(r);
 	c->standing = discovery_standing(&seen, r->profile, h->host, h->port);
 	discovery_view_done(&seen);
-	if (c->standing == before)
+	/* The better host may be the one that just failed, and is not yet believed to be down. */
+	if (r->doubt || c->standing == c->told)
 		return;
+	c->told = c->standing;
 	level = c->standing == DISCOVERY_CACHED_BEST ? LOG_INFO : LOG_WARNING;
 	dns_name_format(&r->domain, domain);
 	log_write(level, &discovery_log, "discovery.remembered",

@@ -47,6 +47,7 @@ struct client_view {
 	enum rsv_source source;
 	bool has_standing;
 	enum discovery_standing standing; /* of the host it remembers */
+	enum discovery_standing told;     /* last */
 };
 
 /** One profile and one suffix. */
