@@ -409,6 +409,19 @@ def test_each_finding_names_tests_that_exist():
 
 # ---- coverage ----
 
+A_C = """int ran(void)
+{
+	return a == b && err != 0;
+}
+int failed(void)
+{
+	fail(1);
+}
+	x = f(&y) == NULL ? 1 : 2;
+	case 1: /* never */
+		abort();
+}
+"""
 LCOV = """
 SF:/usr/include/other.h
 FN:1,other
@@ -427,17 +440,20 @@ DA:8,1
 DA:9,1
 DA:10,0
 DA:11,0
-BRDA:1,0,0,3
-BRDA:1,0,1,0
-BRDA:6,0,0,-
 """
-ANSWERED = ["# why", "net/a.c:failed: the kernel never says so", "net/a.c:ran: was hard once"]
+BRANCHES = [
+    [3, 9, 3, 15, 3, 0, 0, 0, 4],  # a == b: no error
+    [3, 19, 3, 27, 0, 3, 0, 0, 4],  # err != 0
+    [9, 6, 9, 20, 0, 1, 0, 0, 4],  # f(&y) == NULL: above lines that nothing ran
+]
+ANSWERED = ["# why", "net/a.c:failed: `fail(1)`: the kernel never says so", "net/a.c:ran: `err`: nor this"]
 COVERAGE = {
-    # the list of answers, and (lines answered, lines not answered, stale entries)
-    "no list": ([], (2, 2, 0)),
-    "answered": (ANSWERED[:2], (4, 0, 0)),
-    "stale": (ANSWERED, (4, 0, 1)),
-    "gone": (["net/b.c:gone: x"], (2, 2, 1)),
+    # the list of answers, and (answered, not answered, stale entries)
+    "no list": ([], (0, 2, 0)),
+    "answered": (ANSWERED, (2, 0, 0)),
+    "stale": ([*ANSWERED, "net/a.c:ran: `a == b`: was hard once"], (2, 0, 1)),
+    "another piece": (["net/a.c:failed: `fail(2)`: x"], (0, 2, 1)),
+    "gone": (["net/b.c:gone: `x`: x"], (0, 2, 1)),
 }
 
 
@@ -446,20 +462,25 @@ def test_coverage_tells_what_is_not_answered(name, tmp_path, monkeypatch, capsys
     lines, wanted = COVERAGE[name]
     tool = load_tool("coverage")
     monkeypatch.setattr(tool, "ROOT", str(tmp_path))
-    script(tmp_path / "net" / "a.c", "\n" * 9 + "\tcase 1: /* never */\n\t\tabort();\n}\n")
-    sources = tool.read_lcov(LCOV.format(root=tmp_path), str(tmp_path))
-    answers, wrong = tool.read_answers(lines)
-    assert tool.judge(sources, answers, {"all": False, "branches": True}) == wanted and not wrong
-    out = capsys.readouterr().out.split("\n")
-    assert out[0].startswith("net/a.c:6-7 ")
-    assert any(line.split()[:2] == ["net/a.c:1", "ran"] for line in out)
-    assert any(line.startswith("net/a.c:10-11 ") and line.endswith("abort()") for line in out)
-    assert tool.table(sources).split("\n")[2].split() == ["net", "1", "10", "6", "60.0", "3", "1", "33.3"]
+    script(tmp_path / "net" / "a.c", A_C)
+    sources = tool.read_lcov(LCOV.format(root=tmp_path))
+    sources["net/a.c"].add_conditions(BRANCHES)
+    answers = tool.Answers(lines)
+    n = tool.judge(sources, answers, {"all": False, "branches": True})
+    assert (n["answered"], n["not answered"], len(answers.stale())) == wanted and not answers.wrong
+    out = [line.split(None, 2) for line in capsys.readouterr().out.split("\n")]
+    assert out[0][:2] == ["net/a.c:6-7", "failed"]
+    assert ["net/a.c:10-11", "bug", "abort()"] in out
+    assert ["net/a.c:3", "ran", "never false: a == b"] in out
+    assert any(line[:2] == ["net/a.c:3", "ran"] and line[2].endswith("answered, never true: err != 0") for line in out)
+    assert tool.table(sources).split("\n")[2].split() == ["net", "1", "10", "6", "60.0", "6", "3", "50.0"]
 
 
 def test_coverage_refuses_a_wrong_list():
-    answers, wrong = load_tool("coverage").read_answers(["net/a.c:f:", "net/a.c:f: x", "net/a.c:f: y", "f: x"])
-    assert list(answers) == [("net/a.c", "f")] and len(wrong) == 3
+    answers = load_tool("coverage").Answers(
+        ["net/a.c:f:", "net/a.c:f: x", "net/a.c:f: `x`", "net/a.c:f: `x`: y", "net/a.c:f: `x`: z", "f: `x`: y"]
+    )
+    assert list(answers.entries) == [("net/a.c", "f")] and len(answers.wrong) == 5
 
 
 # ---- fuzz ----
