@@ -237,7 +237,7 @@ static void on_eof(struct conn *c)
 		return;
 	if (!c->paused)
 		buf_done(&c->in);
-	if (ops->half_closed != NULL && ops->half_closed(c, c->l->p.ctx))
+	if (ops->half_closed(c, c->l->p.ctx))
 		return;
 	if (c->state == CONN_OPEN)
 		close_when_flushed(c, ERR_CLOSED);
@@ -247,8 +247,6 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
 	struct conn *c = s->data;
 
-	if (c->state == CONN_CLOSING || n == 0)
-		return;
 	if (n == UV_EOF) {
 		on_eof(c);
 		return;

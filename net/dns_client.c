@@ -54,11 +54,9 @@ static bool is_open(const struct dns_attempt *a)
 	return a->tcp ? a->io.tcp.state != TS_DONE : a->io.udp.state != UX_DONE;
 }
 
-/** End with what c->outcome says. */
+/** End with what c->outcome says; once, while DC_RUNNING. */
 static void finish(struct dns_client_impl *c)
 {
-	if (c->state != DC_RUNNING)
-		return;
 	c->state = DC_CLOSING;
 	c->current = NULL;
 	for (size_t i = 0; i < c->n_attempts; i++)
@@ -149,8 +147,6 @@ void dns_client_heard(struct dns_attempt *a, const struct dns_judgement *j)
 	struct dns_client_impl *c = a->c;
 	uint64_t until = uv_now(c->net->loop) + DNS_CLIENT_GRACE_MS;
 
-	if (c->state != DC_RUNNING)
-		return;
 	if (j->err == ERR_NOMEM) {
 		finish_with(c, ERR_NOMEM);
 		return;
@@ -177,8 +173,6 @@ void dns_client_changed_to_tcp(struct dns_attempt *a)
 	struct dns_client_impl *c = a->c;
 
 	c->use_tcp[a->server] = true;
-	if (c->state != DC_RUNNING)
-		return;
 	/* It is the most promising one now, even where its turn was over. */
 	c->current = a;
 	c->step_at = uv_now(c->net->loop) + c->attempt_ms;

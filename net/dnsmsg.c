@@ -331,7 +331,7 @@ static int encode(const ldns_pkt *pkt, struct buf *out)
 	size_t len = 0;
 	int err;
 
-	if (ldns_pkt2wire(&wire, pkt, &len) != LDNS_STATUS_OK || wire == NULL) {
+	if (ldns_pkt2wire(&wire, pkt, &len) != LDNS_STATUS_OK) {
 		free(wire);
 		return ERR_NOMEM;
 	}
@@ -406,20 +406,17 @@ int dnsmsg_build_update(const struct dns_update *u, uint16_t id, struct buf *out
 int dnsmsg_build_notify_answer(const struct dns_msg *m, struct buf *out)
 {
 	const unsigned flags = 0x8400u | (unsigned)DNS_OPCODE_NOTIFY << 11; /* QR, AA */
-	const uint8_t head[DNSWIRE_HEADER] = {
-		(uint8_t)(m->id >> 8), (uint8_t)m->id, (uint8_t)(flags >> 8), (uint8_t)flags, 0, 1
-	};
 	const uint8_t tail[4] = { (uint8_t)(m->qtype >> 8), (uint8_t)m->qtype,
 				  (uint8_t)(m->qclass >> 8), (uint8_t)m->qclass };
-	int err;
+	uint8_t answer[DNSWIRE_HEADER + DNSNAME_WIRE_MAX + sizeof(tail)] = {
+		(uint8_t)(m->id >> 8), (uint8_t)m->id, (uint8_t)(flags >> 8), (uint8_t)flags, 0, 1
+	};
+	uint8_t *at = answer + DNSWIRE_HEADER;
 
+	memcpy(at, m->qname.wire, m->qname.len);
+	memcpy(at + m->qname.len, tail, sizeof(tail));
 	buf_clear(out);
-	err = buf_append(out, head, sizeof(head));
-	if (err == ERR_OK)
-		err = buf_append(out, m->qname.wire, m->qname.len);
-	if (err == ERR_OK)
-		err = buf_append(out, tail, sizeof(tail));
-	return err;
+	return buf_append(out, answer, DNSWIRE_HEADER + m->qname.len + sizeof(tail));
 }
 
 bool dnsmsg_answers(const struct dns_msg *m, const uint8_t *req, size_t req_len)

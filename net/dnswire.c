@@ -78,10 +78,8 @@ int dnswire_name_raw(struct dnswire *w, struct dns_name *ret, uint8_t wire[DNSNA
 		if (label == 0)
 			break;
 	}
-	if (dns_name_from_wire(wire, n, ret) != 0)
-		return ERR_DNS_MALFORMED;
 	w->pos = after != 0 ? after : pos;
-	return 0;
+	return dns_name_from_wire(wire, n, ret);
 }
 
 int dnswire_name(struct dnswire *w, struct dns_name *ret)

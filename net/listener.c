@@ -77,8 +77,7 @@ int listener_deadline(struct listener *l, struct deadline *e, uint64_t ms)
 
 static void refused(struct listener *l, const struct addr *peer, int why)
 {
-	if (l->p.ops->refused != NULL)
-		l->p.ops->refused(l->p.ctx, peer, why);
+	l->p.ops->refused(l->p.ctx, peer, why);
 }
 
 static bool is_allowed(const struct listener *l, const struct addr *peer)

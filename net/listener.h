@@ -41,15 +41,15 @@ struct conn_ops {
 	size_t (*data)(struct conn *c, void *ctx, const uint8_t *data, size_t len);
 	/** The peer sends no more but may still read (half-close). @return true to go on until
 	 * conn_close() or the deadline, because an answer is under way; else what was written is
-	 * sent and closed() follows with ERR_CLOSED. NULL: as if false. Of a connection that is
-	 * paused data() may still get what came before, at conn_resume(). */
+	 * sent and closed() follows with ERR_CLOSED. Of a connection that is paused data()
+	 * may still get what came before, at conn_resume(). */
 	bool (*half_closed)(struct conn *c, void *ctx);
 	/** Last call for this connection, always, once: free your state. @p err: 0 closed by us,
 	 * ERR_CLOSED by the peer, TIMEOUT, LIMIT, or what the kernel said. */
 	void (*closed)(struct conn *c, void *ctx, int err);
 	/** A connection that was refused: @p why is ERR_LIMIT (max_conns, max_per_address), -EACCES
 	 * (not in `allow`), -ESHUTDOWN (listener_stop), or what the machine lacked (-EMFILE,
-	 * ERR_NOMEM ...). For the log; may be NULL. Must not end the listener. */
+	 * ERR_NOMEM ...). For the log. Must not end the listener. */
 	void (*refused)(void *ctx, const struct addr *peer, int why);
 };
 

@@ -135,8 +135,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	struct tcp_stream *s = stream->data;
 	int err;
 
-	if (s->state != TS_OPEN || n == 0)
-		return;
 	if (n < 0) {
 		tcp_stream_finish(s, n == UV_EOF ? ERR_CLOSED : (int)n);
 		return;
@@ -160,7 +158,7 @@ static void on_connected(uv_connect_t *req, int status)
 	}
 	s->state = TS_OPEN;
 	flush(s);
-	if (s->state == TS_OPEN && s->p.on_open != NULL)
+	if (s->state == TS_OPEN)
 		s->p.on_open(s);
 }
 

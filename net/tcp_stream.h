@@ -31,10 +31,10 @@ typedef void tcp_stream_done_fn(struct tcp_stream *s, int err);
 
 struct tcp_stream_params {
 	struct addr peer;
-	struct addr source;          /* unset: the kernel's choice; its port is ignored */
-	uint32_t timeout_ms;         /* for the whole life, or until tcp_stream_clear_deadline() */
-	size_t max_in;               /* bytes held unread at most */
-	tcp_stream_open_fn *on_open; /* may be NULL */
+	struct addr source;  /* unset: the kernel's choice; its port is ignored */
+	uint32_t timeout_ms; /* for the whole life, or until tcp_stream_clear_deadline() */
+	size_t max_in;       /* bytes held unread at most */
+	tcp_stream_open_fn *on_open;
 	tcp_stream_data_fn *on_data;
 	tcp_stream_done_fn *done;
 };

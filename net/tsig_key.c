@@ -421,8 +421,7 @@ int tsig_key_load(const char *path, struct tsig_key **ret, struct err_info *info
 	buf_init(&b, TSIG_KEY_FILE_MAX);
 	err = secret_read_file(path, &b, info);
 	if (err == 0)
-		err = tsig_key_parse(b.data != NULL ? (const char *)b.data : "", b.len, path, ret,
-				     info);
+		err = tsig_key_parse((const char *)b.data, b.len, path, ret, info);
 	if (b.data != NULL)
 		mem_wipe(b.data, b.cap);
 	buf_done(&b);

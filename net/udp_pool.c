@@ -279,9 +279,10 @@ static void on_datagram(uv_udp_t *h, ssize_t n, const uv_buf_t *buf, const struc
 	struct udp_pool *p = s->pool;
 	const uint8_t *data = (const uint8_t *)buf->base;
 
-	if (n < 0 && s->state != US_CLOSING)
+	(void)flags; /* never partial: NET_RX_SIZE */
+	if (n < 0)
 		fail_socket(s, (int)n); /* ICMP, which only the connected peer's path sends */
-	if (n < 0 || from == NULL || (flags & UV_UDP_PARTIAL) != 0)
+	if (n < 0 || from == NULL)
 		return;
 	/* Who is offered it may start and end others, here too: each seat is looked at anew. */
 	for (size_t i = 0; i < UDP_POOL_SEATS && s->state != US_CLOSING; i++) {
@@ -380,9 +381,9 @@ static int place(struct udp_pool *p, struct udp_exchange *x, const struct addr *
 		}
 		if (s == NULL && g != NULL)
 			drop_if_empty(p, g);
-		if (s != NULL && (fresh || err != UV_EMSGSIZE))
+		if (s != NULL)
 			fail_socket(s, err); /* what came of an earlier request is told here */
-		if (fresh || err == UV_EMSGSIZE)
+		if (fresh)
 			return err;
 	}
 }

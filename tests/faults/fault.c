@@ -26,7 +26,7 @@
 #define RUN_S 20 /* one run of a scenario; much less where nothing hangs */
 
 static const char *const kind_name[FAULT_KINDS] = { "alloc", "uv",  "sqlite", "system",
-						    "disk",  "eio", "short" };
+						    "disk",  "eio", "short",  "gone" };
 
 /* Seen by the processes of fault_child.h, too. */
 struct plan {
@@ -89,6 +89,11 @@ bool fault_hit(enum fault_kind kind)
 	if (st.trace && __sanitizer_print_stack_trace != NULL)
 		__sanitizer_print_stack_trace();
 	return true;
+}
+
+unsigned fault_way(unsigned n_ways)
+{
+	return (st.plan->n + atomic_load(&st.plan->hits)) % n_ways;
 }
 
 void fault_begin(void)

@@ -22,7 +22,8 @@ enum fault_kind {
 	FAULT_SYSTEM, /* no descriptor, no thread, no room for a socket */
 	FAULT_DISK,   /* ENOSPC */
 	FAULT_EIO,    /* the same calls, and close() */
-	FAULT_SHORT,  /* half of a write is done */
+	FAULT_SHORT,  /* half of a write is done, or nothing as yet */
+	FAULT_GONE,   /* the peer went away: a connection that waited, a write under way */
 	FAULT_KINDS,
 };
 
@@ -54,6 +55,8 @@ enum fault_kind fault_kind(void);
 
 /** For fault_calls.c: whether this call has to fail. */
 bool fault_hit(enum fault_kind kind);
+/** Where a call can fail in several ways: which one, so that neighbours fail differently. */
+unsigned fault_way(unsigned n_ways);
 
 /** Let time pass so many times as fast for the program: clocks, timers, deadlines. */
 void fault_time(unsigned times);

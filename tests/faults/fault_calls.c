@@ -159,9 +159,6 @@ UV(uv_tcp_init, (uv_loop_t * l, uv_tcp_t *t), (l, t), UV_ENOMEM)
 UV(uv_tcp_nodelay, (uv_tcp_t * t, int on), (t, on), UV_EINVAL)
 UV(uv_tcp_open, (uv_tcp_t * t, uv_os_sock_t fd), (t, fd), UV_EEXIST)
 UV(uv_read_start, (uv_stream_t * s, uv_alloc_cb alloc, uv_read_cb cb), (s, alloc, cb), UV_ENOTCONN)
-UV(uv_try_write, (uv_stream_t * s, const uv_buf_t bufs[], unsigned n), (s, bufs, n), UV_ECONNRESET)
-UV(uv_write, (uv_write_t * w, uv_stream_t *s, const uv_buf_t bufs[], unsigned n, uv_write_cb cb),
-   (w, s, bufs, n, cb), UV_ENOMEM)
 UV(uv_udp_bind, (uv_udp_t * u, const struct sockaddr *a, unsigned flags), (u, a, flags), UV_EMFILE)
 UV(uv_udp_connect, (uv_udp_t * u, const struct sockaddr *a), (u, a), UV_ENETUNREACH)
 UV(uv_udp_recv_start, (uv_udp_t * u, uv_alloc_cb alloc, uv_udp_recv_cb cb), (u, alloc, cb),
@@ -170,6 +167,30 @@ UV(uv_udp_try_send, (uv_udp_t * u, const uv_buf_t bufs[], unsigned n, const stru
    (u, bufs, n, a), UV_ENOBUFS)
 UV(uv_udp_getsockname, (const uv_udp_t *u, struct sockaddr *a, int *len), (u, a, len), UV_ENOBUFS)
 UV(uv_fileno, (const uv_handle_t *h, uv_os_fd_t *fd), (h, fd), UV_EBADF)
+
+int fault_call_uv_try_write(uv_stream_t *s, const uv_buf_t bufs[], unsigned n);
+int fault_call_uv_try_write(uv_stream_t *s, const uv_buf_t bufs[], unsigned n)
+{
+	if (fault_hit(FAULT_UV))
+		return UV_ECONNRESET;
+	return fault_hit(FAULT_SHORT) ? UV_EAGAIN : uv_try_write(s, bufs, n);
+}
+
+/* A peer that is gone is told to the callback. */
+int fault_call_uv_write(uv_write_t *w, uv_stream_t *s, const uv_buf_t bufs[], unsigned n,
+			uv_write_cb cb);
+int fault_call_uv_write(uv_write_t *w, uv_stream_t *s, const uv_buf_t bufs[], unsigned n,
+			uv_write_cb cb)
+{
+	uv_os_fd_t fd;
+
+	if (fault_hit(FAULT_UV))
+		return UV_ENOMEM;
+	if (fault_hit(FAULT_GONE) && uv_fileno((uv_handle_t *)s, &fd) == 0)
+		(void)shutdown(fd, SHUT_WR);
+	return uv_write(w, s, bufs, n, cb);
+}
+
 /* The connection is lost with it, as in libuv itself. */
 CALL(FAULT_UV, int, uv_accept, (uv_stream_t * server, uv_stream_t *client), (server, client),
      (void)uv_accept(server, client);
@@ -199,9 +220,17 @@ SQL(sqlite3_exec,
 
 /* The system */
 
-SYS(socket, (int family, int type, int protocol), (family, type, protocol), EMFILE)
-SYS(accept4, (int fd, struct sockaddr *a, socklen_t *len, int flags), (fd, a, len, flags), EMFILE)
-SYS(bind, (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len), EADDRNOTAVAIL)
+static int one_of(const int *errnos, unsigned n)
+{
+	return errnos[fault_way(n)];
+}
+#define ONE_OF(...)                                                                                \
+	one_of((const int[]){ __VA_ARGS__ }, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))
+
+SYS(socket, (int family, int type, int protocol), (family, type, protocol),
+    ONE_OF(EMFILE, EAFNOSUPPORT))
+SYS(bind, (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len),
+    ONE_OF(EADDRNOTAVAIL, EACCES, ENOMEM))
 SYS(listen, (int fd, int n), (fd, n), EADDRINUSE)
 SYS(connect, (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len), ENOBUFS)
 SYS(getsockname, (int fd, struct sockaddr *a, socklen_t *len), (fd, a, len), ENOBUFS)
@@ -217,6 +246,37 @@ CALL(FAULT_SYSTEM, DIR *, fdopendir, (int fd), (fd), errno = ENOMEM; return NULL
 CALL(FAULT_SYSTEM, int, pthread_create,
      (pthread_t * t, const pthread_attr_t *a, void *(*f)(void *), void *arg), (t, a, f, arg),
      return EAGAIN)
+
+int fault_call_accept4(int fd, struct sockaddr *a, socklen_t *len, int flags);
+int fault_call_accept4(int fd, struct sockaddr *a, socklen_t *len, int flags)
+{
+	if (fault_hit(FAULT_SYSTEM)) {
+		errno = EMFILE;
+		return -1;
+	}
+	fd = accept4(fd, a, len, flags);
+	if (fd < 0 || !fault_hit(FAULT_GONE))
+		return fd;
+	(void)close(fd);
+	errno = ECONNABORTED;
+	return -1;
+}
+
+int fault_call_fcntl(int fd, int what, ...);
+int fault_call_fcntl(int fd, int what, ...)
+{
+	va_list ap;
+	int v;
+
+	if (fault_hit(FAULT_SYSTEM)) {
+		errno = EMFILE;
+		return -1;
+	}
+	va_start(ap, what);
+	v = what != F_GETFL ? va_arg(ap, int) : 0;
+	va_end(ap);
+	return fcntl(fd, what, v);
+}
 
 int fault_call_open(const char *path, int flags, ...);
 int fault_call_open(const char *path, int flags, ...)

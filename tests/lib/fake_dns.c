@@ -168,6 +168,8 @@ static void on_connection(uv_stream_t *s, int status)
 	struct fake_dns *f = s->data;
 	struct fake_conn *c = calloc(1, sizeof(*c));
 	struct fake_dns_peer from = { .f = f, .tcp = true };
+	struct sockaddr_storage ss;
+	int len = sizeof(ss);
 
 	assert_non_null(c);
 	assert_int_equal(status, 0);
@@ -181,6 +183,8 @@ static void on_connection(uv_stream_t *s, int status)
 	f->handles++;
 	f->n_conn++;
 	from.conn = c->id;
+	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &len) == 0)
+		assert_int_equal(addr_from_sockaddr(&from.addr, (struct sockaddr *)&ss), 0);
 	if (f->p.on_connect != NULL)
 		f->p.on_connect(f, &from, f->p.ctx);
 	if (find_conn(&from) != NULL)

@@ -28,8 +28,8 @@ struct fake_dns;
 struct fake_dns_peer {
 	struct fake_dns *f;
 	bool tcp;
-	struct addr addr;
-	uint64_t conn; /* TCP: which connection */
+	struct addr addr; /* TCP: only in on_connect */
+	uint64_t conn;    /* TCP: which connection */
 };
 
 /** One message that came. Borrowed during the call. */

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 /* after the above, which it needs */
 #include <cmocka.h>
@@ -147,6 +148,18 @@ static void t_nobody_to_ask(void **state)
 	assert_int_equal(begin(&ad, ".", ".", true, true), NET_AD_NO);
 }
 
+/* A zone with hardly room for a name below it has no controllers. */
+static void t_name_too_long_to_ask_for(void **state)
+{
+#define LABEL "a123456789012345678901234567890123456789012345678901234."
+	struct net_ad ad;
+
+	(void)state;
+	assert_int_equal(begin(&ad, "b1234567890." LABEL LABEL LABEL LABEL,
+			       "ns.b1234567890." LABEL LABEL LABEL LABEL, true, true),
+			 NET_AD_NO);
+}
+
 static void t_what_was_found_out_is_kept_for_a_while(void **state)
 {
 	struct dns_name zone = name("corp.example"), dc = name("dc1.corp.example"), none = { 0 };
@@ -166,6 +179,22 @@ static void t_what_was_found_out_is_kept_for_a_while(void **state)
 	pub_ad_cache_free(c);
 }
 
+static void t_what_was_found_out_is_bounded(void **state)
+{
+	struct pub_ad_cache *c = pub_ad_cache_new();
+	struct dns_name zone, dc = name("dc1.corp.example"), got;
+	char text[32];
+
+	(void)state;
+	for (unsigned i = 0; i <= PUB_AD_ENTRIES_MAX; i++) {
+		(void)snprintf(text, sizeof(text), "z%u.example", i);
+		zone = name(text);
+		pub_ad_cache_put(c, &zone, &dc, 5, &zone);
+		assert_int_equal(pub_ad_cache_get(c, &zone, &dc, 6, &got), i < PUB_AD_ENTRIES_MAX);
+	}
+	pub_ad_cache_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,7 +204,9 @@ int main(void)
 		cmocka_unit_test(t_records_of_another_name_do_not_count),
 		cmocka_unit_test(t_soa_is_asked_for_where_it_is_unknown),
 		cmocka_unit_test(t_nobody_to_ask),
+		cmocka_unit_test(t_name_too_long_to_ask_for),
 		cmocka_unit_test(t_what_was_found_out_is_kept_for_a_while),
+		cmocka_unit_test(t_what_was_found_out_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,6 +126,23 @@ static void t_answers(void **state)
 	}
 }
 
+/* Nobody answers: it ends by itself, with what it knows. */
+static void t_total_time(void **state)
+{
+	struct fixture f = { 0 };
+
+	(void)state;
+	f.silent = true;
+	start(&f, of_ad, true, NULL, NULL);
+	test_net_step(&f.t);
+	/* the time has come */
+	assert_int_equal(uv_timer_start(&f.l->timer, f.l->timer.timer_cb, 0, 0), 0);
+	finish(&f);
+	assert_int_equal(f.err, 0);
+	assert_false(f.is_ad);
+	assert_true(f.questions <= 1);
+}
+
 static void t_cancel_at_every_step(void **state)
 {
 	(void)state;
@@ -151,6 +168,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_answers),
+		cmocka_unit_test(t_total_time),
 		cmocka_unit_test(t_cancel_at_every_step),
 	};
 

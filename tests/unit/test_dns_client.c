@@ -305,6 +305,26 @@ static void t_S15_silent_server_is_asked_once(void **state)
 	silence_free(s);
 }
 
+/* Nor is it given the time of one from whom something can be hoped for. */
+static void t_S15_silent_server_is_not_waited_for_long(void **state)
+{
+	struct silence *s = silence_new();
+	uint64_t began = uv_hrtime();
+	struct dcx f;
+
+	(void)state;
+	assert_non_null(s);
+	dcx_init(&f); /* patient */
+	f.t.net.silence = s;
+	dcx_add(&f, dcx_serve_silence);
+	make_silent(s, &f);
+	dcx_run(&f);
+	assert_int_equal(f.o.err, ERR_TIMEOUT);
+	assert_int_equal(f.seen, 1);
+	assert_true((uv_hrtime() - began) / 1000000 < DCX_PATIENT_MS);
+	silence_free(s);
+}
+
 static void t_S15_an_answer_ends_the_silence(void **state)
 {
 	static const struct {
@@ -558,6 +578,7 @@ int main(void)
 		cmocka_unit_test(t_S15_next_server_is_asked_soon),
 		cmocka_unit_test(t_S15_an_update_is_not_staggered),
 		cmocka_unit_test(t_S15_silent_server_is_asked_once),
+		cmocka_unit_test(t_S15_silent_server_is_not_waited_for_long),
 		cmocka_unit_test(t_S15_an_answer_ends_the_silence),
 		cmocka_unit_test(t_S15_silence_is_noticed),
 		cmocka_unit_test(t_U28_which_rcodes_go_on),

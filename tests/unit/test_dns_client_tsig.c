@@ -91,6 +91,36 @@ static void serve_forged_first(struct fake_dns *s, const struct fake_dns_request
 	dcx_serve_signed(s, rq, ctx);
 }
 
+static void serve_refused(struct fake_dns *s, const struct fake_dns_request *rq, void *ctx)
+{
+	(void)s;
+	(void)ctx;
+	dcx_serve_rcode(rq, DNS_RCODE_REFUSED);
+}
+
+static void serve_servfail(struct fake_dns *s, const struct fake_dns_request *rq, void *ctx)
+{
+	(void)s;
+	(void)ctx;
+	dcx_serve_rcode(rq, DNS_RCODE_SERVFAIL);
+}
+
+/* Of two that tell as much the first is named. */
+static void t_first_hint_of_its_rank_is_kept(void **state)
+{
+	struct dcx f;
+
+	(void)state;
+	dcx_init(&f);
+	dcx_use_key(&f);
+	dcx_use_update(&f);
+	dcx_add(&f, serve_refused);
+	dcx_add(&f, serve_servfail);
+	dcx_run(&f);
+	assert_int_equal(f.o.err, ERR_TSIG_UNSIGNED);
+	assert_int_equal(f.o.hint_rcode, DNS_RCODE_REFUSED);
+}
+
 static void t_T05_T06_unsigned_replies_end_nothing(void **state)
 {
 	static const unsigned rcodes[] = { DNS_RCODE_NOERROR, DNS_RCODE_REFUSED, DNS_RCODE_SERVFAIL,
@@ -179,6 +209,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_T01_T03_T08_T10_signatures_that_do_not_hold),
+		cmocka_unit_test(t_first_hint_of_its_rank_is_kept),
 		cmocka_unit_test(t_T05_T06_unsigned_replies_end_nothing),
 		cmocka_unit_test(t_U21_edns_falls_back_when_signed),
 		cmocka_unit_test(t_U27_each_attempt_is_signed_once_and_anew),

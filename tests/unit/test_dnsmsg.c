@@ -625,6 +625,7 @@ static void t_U16_U24_what_answers_a_request(void **state)
 		    dnsmsg_answers(m, update.data, update.len) != rows[i].update)
 			fail_msg("%s", rows[i].what);
 		assert_false(dnsmsg_answers(m, query.data, 11)); /* no request at all */
+		assert_false(dnsmsg_answers(m, query.data, 13)); /* nor its whole question */
 		dnsmsg_free(m);
 	}
 	buf_done(&query);

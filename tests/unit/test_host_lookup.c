@@ -312,6 +312,26 @@ static void t_servers_given(void **state)
 	assert_string_equal(list(&f), "[::1]:0");
 }
 
+static void t_too_many_servers(void **state)
+{
+	struct dns_server servers[DNS_CLIENT_SERVERS_MAX + 1] = { 0 };
+	struct host_lookup_params p = { .host = "six." Z,
+					.servers = servers,
+					.n_servers = DNS_CLIENT_SERVERS_MAX + 1 };
+	struct fixture f;
+
+	(void)state;
+	init(&f);
+	f.h = calloc(1, sizeof(*f.h));
+	assert_non_null(f.h);
+	f.h->owner = &f;
+	host_lookup_start(f.h, &f.t.net, &p, on_done);
+	assert_int_equal(f.calls, 0);
+	finish(&f);
+	assert_int_equal(f.r.err, ERR_LIMIT);
+	assert_int_equal(f.r.n_addrs, 0);
+}
+
 static void t_cancel_at_every_step(void **state)
 {
 	static const char *const hosts[] = { "both." Z, "alias." Z, "::1" };
@@ -352,6 +372,7 @@ int main(void)
 		cmocka_unit_test(t_S15_silent_type_is_not_waited_for_long),
 		cmocka_unit_test(t_no_resolver),
 		cmocka_unit_test(t_servers_given),
+		cmocka_unit_test(t_too_many_servers),
 		cmocka_unit_test(t_cancel_at_every_step),
 	};
 

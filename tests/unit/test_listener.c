@@ -191,6 +191,32 @@ static void t_R05_reset(void **state)
 	lfx_finish(&f);
 }
 
+/* The client has ended its side before it was told all: what was written still comes. */
+static void t_half_close_while_closing(void **state)
+{
+	struct lfx f;
+	int fd;
+
+	(void)state;
+	lfx_init(&f);
+	f.p.max_out = 32 << 20;
+	f.reply = 16 << 20; /* more than socket buffers take */
+	lfx_open_listener(&f);
+	fd = lfx_client(&f, NULL);
+	lfx_send_all(fd, "\1Q", 2);
+	lfx_until(&f, &f.messages, 1);
+	assert_int_equal(f.closed, 0);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	for (int i = 0; i < 3; i++)
+		test_net_step(&f.t);
+	assert_int_equal(f.half_closed, 0);
+	assert_int_equal(lfx_drain(&f, fd), f.reply);
+	lfx_until(&f, &f.closed, 1);
+	assert_int_equal(f.close_err, ERR_OK);
+	close(fd);
+	lfx_finish(&f);
+}
+
 static void t_close_without_a_byte_written(void **state)
 {
 	struct lfx f;
@@ -381,6 +407,7 @@ int main(void)
 		cmocka_unit_test(t_R05_close_does_not_destroy_what_was_written),
 		cmocka_unit_test(t_R05_half_close),
 		cmocka_unit_test(t_R05_reset),
+		cmocka_unit_test(t_half_close_while_closing),
 		cmocka_unit_test(t_close_without_a_byte_written),
 		cmocka_unit_test(t_R04_idle_clients_go),
 		cmocka_unit_test(t_R04_slowloris),

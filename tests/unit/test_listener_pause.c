@@ -177,6 +177,30 @@ static void t_reset_while_paused(void **state)
 	lfx_finish(&f);
 }
 
+/* Nothing is read of it: the write tells. */
+static void t_reset_while_stopped(void **state)
+{
+	const struct linger at_once = { 1, 0 };
+	char first[] = "\1P\1a";
+	struct lfx f;
+	int fd;
+
+	(void)state;
+	lfx_init(&f);
+	f.p.max_out = 32 << 20;
+	f.reply = 16 << 20; /* more than socket buffers take */
+	lfx_open_listener(&f);
+	fd = lfx_client(&f, NULL);
+	lfx_send_all(fd, first, sizeof(first) - 1);
+	while (f.last == NULL || !f.last->stopped)
+		test_net_step(&f.t);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	close(fd);
+	lfx_until(&f, &f.closed, 1);
+	assert_true(f.close_err == -ECONNRESET || f.close_err == -EPIPE);
+	lfx_finish(&f);
+}
+
 /* Who was stopped is read again when we close: its end has to be seen, its bytes be dropped. */
 static void t_close_while_stopped(void **state)
 {
@@ -233,6 +257,7 @@ int main(void)
 		cmocka_unit_test(t_who_sends_ahead_is_slowed),
 		cmocka_unit_test(t_half_close_while_paused),
 		cmocka_unit_test(t_reset_while_paused),
+		cmocka_unit_test(t_reset_while_stopped),
 		cmocka_unit_test(t_close_while_stopped),
 		cmocka_unit_test(t_deadline_while_stopped),
 		cmocka_unit_test(t_free_while_paused),

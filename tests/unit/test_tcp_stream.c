@@ -30,6 +30,8 @@ struct fixture {
 	unsigned finish_after; /* messages; 0: never */
 	size_t to_write;       /* in on_open */
 	size_t served;         /* bytes that the server saw */
+	struct addr source;
+	struct addr seen; /* where the client came from */
 };
 
 static void on_open(struct tcp_stream *s)
@@ -86,6 +88,7 @@ static void start_to(struct fixture *f, const struct addr *peer, size_t max_in, 
 {
 	struct tcp_stream_params p = {
 		.peer = *peer,
+		.source = f->source,
 		.timeout_ms = timeout_ms,
 		.max_in = max_in,
 		.on_open = on_open,
@@ -268,6 +271,29 @@ static void t_unsent_bytes_are_bounded(void **state)
 	assert_int_equal(f.err, ERR_LIMIT);
 }
 
+static void note_source(struct fake_dns *s, const struct fake_dns_peer *peer, void *ctx)
+{
+	struct fixture *f = ctx;
+
+	f->seen = peer->addr;
+	send_five(s, peer, ctx);
+}
+
+static void t_source(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, &(struct fake_dns_params){ .on_connect = note_source });
+	f.source = test_addr("127.0.0.2:7"); /* of which only the address counts */
+	f.finish_after = 5;
+	start(&f);
+	done(&f);
+	assert_int_equal(f.err, ERR_OK);
+	addr_set_port(&f.seen, 7);
+	assert_true(addr_equal(&f.seen, &f.source));
+}
+
 static void t_closed_port_and_bad_source(void **state)
 {
 	struct fixture f;
@@ -279,6 +305,13 @@ static void t_closed_port_and_bad_source(void **state)
 	start_to(&f, &closed, 256, PATIENCE_MS);
 	done(&f);
 	assert_int_equal(f.err, -ECONNREFUSED);
+	assert_int_equal(f.opened, 0);
+
+	init(&f, &(struct fake_dns_params){ 0 });
+	f.source = test_addr("192.0.2.1:0");
+	start(&f);
+	done(&f);
+	assert_int_equal(f.err, -EADDRNOTAVAIL);
 	assert_int_equal(f.opened, 0);
 }
 
@@ -296,6 +329,7 @@ static void t_cancel_at_every_step(void **state)
 		tcp_stream_cancel(f.s);
 		tcp_stream_cancel(f.s);
 		tcp_stream_write(f.s, "late", 4);
+		tcp_stream_clear_deadline(f.s);
 		assert_int_equal(f.calls, 0);
 		done(&f);
 		assert_int_equal(f.err, ERR_CANCELED);
@@ -313,6 +347,7 @@ int main(void)
 		cmocka_unit_test(t_writes_before_open_and_large_ones_keep_their_order),
 		cmocka_unit_test(t_byte_by_byte),
 		cmocka_unit_test(t_unsent_bytes_are_bounded),
+		cmocka_unit_test(t_source),
 		cmocka_unit_test(t_closed_port_and_bad_source),
 		cmocka_unit_test(t_cancel_at_every_step),
 	};

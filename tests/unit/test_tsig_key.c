@@ -131,6 +131,9 @@ static void t_T12_each_mistake_has_its_sentence(void **state)
 		{ "key kms { algorithm hmac-sha256; secret \"YQ==\n", "corp.key:1: a closing \"" },
 		{ "key kms { algorithm hmac-sha256; secret \"YQ==\\", "corp.key:1: a closing \"" },
 		{ "key kms {\n/* no end *", "corp.key:2: this comment has no end" },
+		{ "/* no end", "corp.key:1: this comment has no end" },
+		{ KEY("hmac-sha256", SECRET) "/* no end", "corp.key:5: this comment has no end" },
+		{ "key kms { algorithm hmac-sha256 /* no", "corp.key:1: this comment has no end" },
 		{ "key kms { secret YWFh//YWFh; };", "corp.key:1: ';' is missing" },
 	};
 
