@@ -300,6 +300,7 @@ static void start(struct pub_engine *e, enum running what, const struct pub_requ
 static bool pick_due(void *ctx, const struct pub_target *t)
 {
 	struct pub_engine *e = ctx;
+	bool picked = false;
 
 	for (size_t k = 0; k < e->n_rows; k++) {
 		size_t i = (e->pick_hint + k) % e->n_rows;
@@ -307,9 +308,10 @@ static bool pick_due(void *ctx, const struct pub_target *t)
 		if (e->rows[i].target != t)
 			continue;
 		e->pick_hint = i + 1;
-		return e->rows[i].picked;
+		picked = e->rows[i].picked;
+		break;
 	}
-	return false;
+	return picked;
 }
 
 static bool start_cycle(struct pub_engine *e)
@@ -624,8 +626,6 @@ void pub_engine_free(struct pub_engine *e)
 {
 	if (e == NULL)
 		return;
-	while (e->first != NULL)
-		end_request(e, ERR_CANCELED, NULL, 0);
 	rows_free(e->rows, e->n_rows);
 	pub_zone_cache_free(e->zones);
 	pub_targets_unref(e->targets);

@@ -50,21 +50,16 @@ static bool rcode_of(int err, unsigned *ret_rcode)
 
 static const char *doing(const struct pub_failure *f)
 {
-	switch (f->stage) {
-	case PUB_STAGE_WALK:
-		return "looking for the zone of";
-	case PUB_STAGE_HOST:
-		return "looking for an address of the primary of";
-	case PUB_STAGE_CONFIRM:
-		return "asking the primary for the SOA of";
-	case PUB_STAGE_READ:
-		return "reading";
-	case PUB_STAGE_UPDATE:
-		return "updating";
-	case PUB_STAGE_PROOF:
-		return "checking";
-	}
-	return "handling";
+	static const char *const texts[] = {
+		[PUB_STAGE_WALK] = "looking for the zone of",
+		[PUB_STAGE_HOST] = "looking for an address of the primary of",
+		[PUB_STAGE_CONFIRM] = "asking the primary for the SOA of",
+		[PUB_STAGE_READ] = "reading",
+		[PUB_STAGE_UPDATE] = "updating",
+		[PUB_STAGE_PROOF] = "checking",
+	};
+
+	return texts[f->stage];
 }
 
 static const char *subject(const struct pub_failure *f)
@@ -409,13 +404,13 @@ static void say_no_answer(const struct pub_failure *f, struct pub_verdict *v)
 
 static void judge(const struct pub_failure *f, struct pub_verdict *ret)
 {
+	say_block(f, ret);
 	if (f->block != PUB_BLOCK_NONE) {
 		ret->state = PUB_BLOCKED;
 		ret->hresult = f->block == PUB_BLOCK_CNAME || f->block == PUB_BLOCK_NO_EFFECT ||
 					       f->block == PUB_BLOCK_DELEGATED
 				       ? HR_DNS_NO_RECORDS
 				       : HR_DNS_RCODE;
-		say_block(f, ret);
 		return;
 	}
 	ret->hresult = hresult_from_err(f->err);

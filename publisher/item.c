@@ -95,7 +95,7 @@ static void on_pause(uv_timer_t *t)
 
 void pub_item_stop(struct pub_item *it, int err)
 {
-	if (it->state == IT_DONE || it->stop_err != ERR_OK)
+	if (it->stop_err != ERR_OK)
 		return;
 	it->stop_err = err;
 	switch (it->state) {
@@ -468,14 +468,7 @@ static void start_zone(struct pub_item *it);
 
 static void use_read(struct pub_item *it)
 {
-	static const enum pub_block blocks[] = {
-		[PUB_READ_SET] = PUB_BLOCK_NONE,
-		[PUB_READ_CNAME] = PUB_BLOCK_CNAME,
-		[PUB_READ_DELEGATED] = PUB_BLOCK_DELEGATED,
-		[PUB_READ_NOT_AUTH] = PUB_BLOCK_NOT_AUTH,
-		[PUB_READ_LARGE] = PUB_BLOCK_LARGE,
-	};
-	struct pub_failure f = { .stage = PUB_STAGE_READ, .block = blocks[it->read.kind] };
+	struct pub_failure f = { .stage = PUB_STAGE_READ, .block = pub_read_block(&it->read) };
 	char other[DNSNAME_TEXT_MAX] = "";
 
 	if (it->read.kind == PUB_READ_SET && pub_item_may_be_wildcard(it) &&

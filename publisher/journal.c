@@ -32,8 +32,6 @@ static int grow(void **list, size_t n, size_t size)
 
 static void set_free(struct pub_set *set)
 {
-	if (set == NULL)
-		return;
 	for (size_t i = 0; i < set->n_recs; i++)
 		free(set->recs[i].host);
 	free(set->recs);
@@ -45,8 +43,6 @@ static void set_free(struct pub_set *set)
 
 static void hold_free(struct pub_hold *h)
 {
-	if (h == NULL)
-		return;
 	free(h->view);
 	free(h->host);
 	free(h);

@@ -284,17 +284,11 @@ static int write_target(const struct pub_print_params *p, const struct pub_targe
 		err = heading(t, p->as == PUB_PRINT_POWERSHELL ? "#" : ";", domain, out);
 	if (err != ERR_OK)
 		return err;
-	switch (p->as) {
-	case PUB_PRINT_ZONE:
+	if (p->as == PUB_PRINT_ZONE)
 		return write_zone(p, t, &owner, out);
-	case PUB_PRINT_NSUPDATE:
+	if (p->as == PUB_PRINT_NSUPDATE)
 		return write_nsupdate(p, t, &owner, domain, out);
-	case PUB_PRINT_POWERSHELL:
-		return write_powershell(p, t, domain, out);
-	case PUB_PRINT_COUNT_:
-		break;
-	}
-	return ERR_USAGE;
+	return write_powershell(p, t, domain, out);
 }
 
 int pub_print_write(const struct pub_print_params *p, struct buf *out)

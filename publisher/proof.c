@@ -119,23 +119,13 @@ static void judge_primary(struct pub_proof_op *op)
 {
 	const struct pub_proof_server *s = &op->servers[op->primary];
 
-	op->out.block = PUB_BLOCK_NONE;
-	op->out.primary_err = ERR_OK;
+	op->out.block = s->has_read ? pub_read_block(&s->read) : PUB_BLOCK_NONE;
+	op->out.primary_err = s->has_read ? ERR_OK : s->shown.err;
 	op->out.ttl_s = s->has_read ? s->read.ttl_s : 0;
 	op->out.has_serial = s->shown.has_serial;
 	op->out.serial = s->shown.serial;
 	op->out.other = s->read.other;
-	if (!s->has_read)
-		op->out.primary_err = s->shown.err;
-	else if (s->read.kind == PUB_READ_CNAME)
-		op->out.block = PUB_BLOCK_CNAME;
-	else if (s->read.kind == PUB_READ_DELEGATED)
-		op->out.block = PUB_BLOCK_DELEGATED;
-	else if (s->read.kind == PUB_READ_LARGE)
-		op->out.block = PUB_BLOCK_LARGE;
-	else if (s->read.kind == PUB_READ_NOT_AUTH)
-		op->out.block = PUB_BLOCK_NOT_AUTH;
-	else if (s->shown.state != PUB_PROOF_OK)
+	if (s->has_read && op->out.block == PUB_BLOCK_NONE && s->shown.state != PUB_PROOF_OK)
 		op->out.block = PUB_BLOCK_NO_EFFECT;
 }
 
@@ -167,8 +157,6 @@ static void on_pause(uv_timer_t *t)
 {
 	struct pub_proof_op *op = t->data;
 
-	if (op->state != PS_PAUSE)
-		return;
 	op->state = PS_TURN;
 	pub_turn_take(op->p.turns, &op->turn, ask_round);
 }
@@ -307,8 +295,6 @@ static void on_deadline(uv_timer_t *t)
 {
 	struct pub_proof_op *op = t->data;
 
-	if (op->state != PS_ASKING)
-		return;
 	for (size_t i = 0; i < op->n_servers; i++) {
 		if (op->servers[i].srv.owner != NULL && !op->servers[i].has_read)
 			op->servers[i].shown.err = ERR_TIMEOUT;

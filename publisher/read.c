@@ -99,3 +99,16 @@ bool pub_read_has(const struct pub_read *r, const struct dns_srv *srv)
 			return true;
 	return false;
 }
+
+enum pub_block pub_read_block(const struct pub_read *r)
+{
+	static const enum pub_block blocks[] = {
+		[PUB_READ_SET] = PUB_BLOCK_NONE,
+		[PUB_READ_CNAME] = PUB_BLOCK_CNAME,
+		[PUB_READ_DELEGATED] = PUB_BLOCK_DELEGATED,
+		[PUB_READ_NOT_AUTH] = PUB_BLOCK_NOT_AUTH,
+		[PUB_READ_LARGE] = PUB_BLOCK_LARGE,
+	};
+
+	return blocks[r->kind];
+}

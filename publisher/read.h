@@ -3,6 +3,7 @@
 #define KMSBEACON_PUBLISHER_READ_H
 
 #include "net/dnsmsg.h"
+#include "publisher/explain.h"
 #include "publisher/plan.h"
 
 enum pub_read_kind {
@@ -28,6 +29,8 @@ int pub_read_answer(const struct dns_msg *m, const struct dns_name *owner, struc
 /** 0 or ERR_NOMEM. */
 int pub_read_copy(const struct pub_read *r, struct pub_read *ret);
 void pub_read_done(struct pub_read *r);
+/** Why what was read cannot be worked with; PUB_BLOCK_NONE for a set. */
+enum pub_block pub_read_block(const struct pub_read *r);
 bool pub_read_has(const struct pub_read *r, const struct dns_srv *srv);
 
 #endif

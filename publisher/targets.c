@@ -65,6 +65,8 @@ void pub_targets_unref(struct pub_targets *t)
 		targets_free(t);
 }
 
+_Static_assert(CONFIG_HOSTS_MAX <= PUB_WANTED_MAX, "each host may be wanted in a domain");
+
 static int fill_wanted(struct pub_target *t, const struct config *cfg,
 		       const struct config_domain *d, uint16_t local_port, struct err_info *info)
 {
@@ -73,9 +75,6 @@ static int fill_wanted(struct pub_target *t, const struct config *cfg,
 	if (list == NULL)
 		return ERR_NOMEM;
 	t->wanted = list;
-	if (d->n_hosts > PUB_WANTED_MAX)
-		return err_set(info, ERR_CONFIG, "%s: more than %u hosts", d->domain,
-			       PUB_WANTED_MAX);
 	for (size_t i = 0; i < d->n_hosts; i++) {
 		const struct config_host *h = &cfg->hosts[d->hosts[i]];
 		struct dns_srv *srv = &list[i].srv;

@@ -12,9 +12,12 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include "daemon/upstream_memory.h"
 #include "publisher/journal.h"
+#include "publisher/report.h"
 #include "publisher/targets.h"
 #include "tests/faults/fault.h"
+#include "tests/lib/fake_tsig.h"
 
 /* ---- configuration ---- */
 
@@ -272,6 +275,136 @@ static int state_read(void)
 	return err;
 }
 
+/* ---- what is no longer configured ---- */
+
+static const char others[] = "hosts: [ { name: one, target: kms1.d0.test } ]\n"
+			     "keys: [ { name: corp, file: corp.key } ]\n"
+			     "publish: { domains: [ { domain: d0.test, lab: true } ] }\n";
+
+/* Each record of ours that nothing wants is among the orphans, with the way to it; or the lack of
+ * memory is told. */
+static int orphans(void)
+{
+	struct tsig_key *key = fake_tsig_client_key();
+	struct pub_targets *base = NULL, *found = NULL;
+	struct config_errors errs = { 0 };
+	struct err_info info = { "" };
+	struct config *c = NULL;
+	json_t *report;
+	struct pub_set *set;
+	struct state s;
+	int err, err_json;
+
+	begin(&s);
+	assert_int_equal(open_state(&s), 0);
+	assert_int_equal(config_parse(others, sizeof(others) - 1, "text", &c, &errs), 0);
+	fault_begin();
+	err = pub_targets_from_config(c, &key, 1688, &base, &info);
+	if (err == 0)
+		err = write_state(&s);
+	set = pub_journal_find(s.j, &s.domain, "v", &s.owner);
+	if (err == 0)
+		err = pub_journal_set_way(s.j, set, "127.0.0.2 ns.corp.test:5353", "corp");
+	if (err == 0)
+		err = pub_targets_from_orphans(base, s.j, &found);
+	report = err == 0 ? pub_report_orphans(base, s.j) : NULL;
+	fault_end();
+	err_json = err == 0 && report == NULL ? ERR_NOMEM : err;
+	if (err == 0) {
+		assert_int_equal(pub_targets_count(found), 1);
+		assert_int_equal(pub_targets_at(found, 0)->n_servers, 2);
+		assert_string_equal(pub_targets_at(found, 0)->servers[1], "ns.corp.test:5353");
+		assert_ptr_equal(pub_targets_at(found, 0)->key, key);
+	}
+	if (report != NULL)
+		assert_int_equal(json_array_size(report), 1);
+	json_decref(report);
+	pub_targets_unref(found);
+	pub_targets_unref(base);
+	config_free(c);
+	tsig_key_unref(key);
+	close_state(&s);
+	end(&s, false);
+	return err_json;
+}
+
+/* A host is drained, or that it is not is told. */
+static int drain(void)
+{
+	struct state s;
+	int err;
+
+	begin(&s);
+	assert_int_equal(open_state(&s), 0);
+	fault_begin();
+	err = pub_journal_drain(s.j, "one", 1234, 0);
+	fault_end();
+	assert_int_equal(pub_journal_drained(s.j, "one", NULL), err == 0);
+	close_state(&s);
+	end(&s, false);
+	return err;
+}
+
+/* ---- what is remembered of upstreams ---- */
+
+struct memory {
+	struct state s; /* for its folder */
+	struct store *store;
+	struct upstream_memory *m;
+};
+
+static void open_memory(struct memory *x)
+{
+	static const struct store_schema *const schemas[] = { &upstream_memory_schema };
+	struct err_info info;
+	bool damaged;
+
+	assert_int_equal(
+		store_new(x->s.path, schemas, 1, no_wake, NULL, &x->store, &damaged, &info), 0);
+	assert_int_equal(upstream_memory_new(x->store, &x->m), 0);
+}
+
+static void close_memory(struct memory *x)
+{
+	store_free(x->store);
+	upstream_memory_free(x->m);
+}
+
+/* A drain that was written once outlives writes that fail; what they were to write goes with the
+ * next one. */
+static int relay_memory(void)
+{
+	struct memory x;
+	bool two;
+	int err;
+
+	begin(&x.s);
+	open_memory(&x);
+	assert_int_equal(upstream_memory_drain(x.m, "one", 1000), 0);
+	store_flush(x.store);
+	close_memory(&x);
+	open_memory(&x);
+	fault_begin();
+	err = upstream_memory_drain(x.m, "two", 2000);
+	store_flush(x.store);
+	fault_end();
+	close_memory(&x);
+	open_memory(&x);
+	assert_true(upstream_memory_drained(x.m, "one", NULL));
+	two = upstream_memory_drained(x.m, "two", NULL);
+	assert_int_equal(upstream_memory_drain(x.m, "three", 3000), 0);
+	store_flush(x.store);
+	close_memory(&x);
+	open_memory(&x);
+	assert_true(upstream_memory_drained(x.m, "one", NULL));
+	assert_int_equal(upstream_memory_drained(x.m, "two", NULL), two);
+	assert_true(upstream_memory_drained(x.m, "three", NULL));
+	close_memory(&x);
+	assert_int_equal(unlink(x.s.path), 0);
+	assert_int_equal(rmdir(x.s.dir), 0);
+	return err != 0 ? err : two ? 0 : ERR_STORE_FAILED;
+}
+
 static const struct fault_scenario scenarios[] = {
 	{ .name = "config_text", .run = config_text },
 	{ .name = "config_file", .run = config_file },
@@ -279,6 +412,9 @@ static const struct fault_scenario scenarios[] = {
 	{ .name = "state_again", .run = state_again },
 	{ .name = "state_write", .run = state_write },
 	{ .name = "state_read", .run = state_read },
+	{ .name = "orphans", .run = orphans },
+	{ .name = "drain", .run = drain },
+	{ .name = "relay_memory", .run = relay_memory },
 };
 
 int main(void)

@@ -206,7 +206,7 @@ static void serve(struct fake_dns *f, const struct fake_dns_request *rq, void *c
 	int zone;
 
 	(void)f;
-	if (rq->msg == NULL || v->silent)
+	if (rq->msg == NULL || v->silent || (v->instead != NULL && v->instead(v, rq)))
 		return;
 	dns_name_format(&rq->msg->qname, name);
 	zone = zone_of(name);
@@ -353,6 +353,21 @@ void pub_site_configure(struct pub_site *s, const char *yaml)
 	if (pub_targets_from_config(cfg, NULL, 1688, &s->targets, &info) != 0)
 		fail_msg("%s", info.text);
 	config_free(cfg);
+}
+
+void pub_site_configure_many(struct pub_site *s, unsigned n)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	assert_int_equal(buf_printf(&b, "%s", HOSTS "publish:\n  domains:\n"), 0);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(
+			buf_printf(&b, "    - { domain: d%u.test, lab: true, hosts: [one] }\n", i),
+			0);
+	assert_int_equal(buf_append(&b, "", 1), 0);
+	pub_site_configure(s, (const char *)b.data);
+	buf_done(&b);
 }
 
 void pub_site_add(struct pub_site *s, unsigned zone, uint16_t priority, uint16_t weight,

@@ -59,6 +59,8 @@ struct pub_site_server {
 	unsigned thaw_after;   /* secondary: frozen for so many more SRV questions */
 	int late_zone;         /* answers to SRV questions about it come late; -1: none */
 	uint32_t delay_ms;     /* answers to updates come that late */
+	/** Asked for each message: whether it has been dealt with here; NULL: none is. */
+	bool (*instead)(struct pub_site_server *v, const struct fake_dns_request *rq);
 	uint64_t first_update_ms;
 	unsigned early_updates; /* that came before any answer can have left */
 	/* counts */
@@ -96,6 +98,8 @@ void pub_site_unserve(struct pub_site *s);
 void pub_site_restart(struct pub_site *s);
 /** Replace the targets by those of a configuration, which is `publish:`, `hosts:` and so on. */
 void pub_site_configure(struct pub_site *s, const char *yaml);
+/** So many domains, d0.test and on, each with the host `one`. */
+void pub_site_configure_many(struct pub_site *s, unsigned n);
 /** Put a record there that is not ours: at the primary, and at the secondary unless it is frozen.
  */
 void pub_site_add(struct pub_site *s, unsigned zone, uint16_t priority, uint16_t weight,

@@ -67,7 +67,8 @@ static void on_stopped(void *ctx)
 	struct fixture *f = ctx;
 
 	f->stopped = true;
-	pub_engine_free(f->e); /* may be done here */
+	pub_engine_stop(f->e, 0, on_stopped, f); /* once more, too late */
+	pub_engine_free(f->e);                   /* may be done here */
 }
 
 static void end(struct fixture *f)
@@ -156,6 +157,53 @@ static void t_Z18_notify(void **state)
 	assert_int_equal(f.s.servers[SITE_PRIMARY].srv, 1); /* the next is PUB_NOTIFY_MIN_MS away */
 	assert_int_equal(f.results, 2);
 	end(&f);
+}
+
+/* Of a zone that could not be learned only what is configured is believed. */
+static void t_notify_before_the_zone_is_known(void **state)
+{
+	struct addr primary = test_addr("127.0.0.2:999"), stranger = test_addr("127.0.0.9:53");
+	struct dns_name zone, other, root;
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(dns_name_parse("d0.test", &zone), 0);
+	assert_int_equal(dns_name_parse("d9.test", &other), 0);
+	assert_int_equal(dns_name_parse(".", &root), 0);
+	begin(&f, ONE("d0.test", ", hosts: [one], server: 127.0.0.2"), 3600000, false);
+	f.s.servers[SITE_PRIMARY].rcode = DNS_RCODE_REFUSED;
+	wait_results(&f, 1);
+	assert_int_equal(pub_engine_notify(f.e, &other, &primary), PUB_NOTIFY_NOT_OURS);
+	assert_int_equal(pub_engine_notify(f.e, &root, &primary), PUB_NOTIFY_NOT_OURS);
+	assert_int_equal(pub_engine_notify(f.e, &zone, &stranger), PUB_NOTIFY_STRANGER);
+	assert_int_equal(pub_engine_notify(f.e, &zone, &primary), PUB_NOTIFY_TAKEN);
+	end(&f);
+}
+
+/* A state file that cannot be used: nothing is known to be withdrawn, nor to be an orphan. */
+static void t_rows_without_a_journal(void **state)
+{
+	struct pub_engine_params p = { .refresh_ms = 3600000, .result = on_result };
+	struct fixture f;
+
+	(void)state;
+	memset(&f, 0, sizeof(f));
+	pub_site_init(&f.s);
+	pub_site_configure(&f.s, D0);
+	f.s.check_journal = false;
+	f.s.t.net.clock = clock_system();
+	p.net = &f.s.t.net;
+	p.targets = f.s.targets;
+	p.result_ctx = &f;
+	assert_int_equal(pub_engine_new(&p, &f.e), 0);
+	assert_string_equal(rows(&f), "d0.test pending");
+	pub_engine_start(f.e);
+	uv_ref((uv_handle_t *)&f.s.wake);
+	wait_results(&f, 1);
+	assert_string_equal(rows(&f), "d0.test proven");
+	assert_int_equal(pub_engine_resume(f.e, NULL), 0);
+	end(&f);
+	pub_engine_free(NULL);
 }
 
 static void t_withdraws_on_stop(void **state)
@@ -379,6 +427,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_publishes_at_start_and_refreshes),
 		cmocka_unit_test(t_Z18_notify),
+		cmocka_unit_test(t_notify_before_the_zone_is_known),
+		cmocka_unit_test(t_rows_without_a_journal),
 		cmocka_unit_test(t_withdraws_on_stop),
 		cmocka_unit_test(t_stop_ends_within_its_time),
 		cmocka_unit_test(t_second_stop_ends_the_withdrawal),

@@ -285,6 +285,10 @@ static void t_lagging(void **state)
 	p[1].state = PUB_PROOF_UNKNOWN;
 	pub_explain_lagging(p, 3, 60, hint);
 	assert_non_null(strstr(hint, "2 of 3 servers cannot be asked"));
+	p[1] = (struct pub_proof){ .state = PUB_PROOF_DIFFERS }; /* a primary without a name */
+	assert_int_equal(addr_parse("192.0.2.7:53", 0, &p[1].addr), 0);
+	pub_explain_lagging(p, 3, 60, hint);
+	assert_non_null(strstr(hint, "192.0.2.7:53 shows other records"));
 }
 
 /* ---- turns ---- */
@@ -306,18 +310,22 @@ static void go(struct pub_turn *t)
 
 static void t_turns_are_bounded_and_in_order(void **state)
 {
-	struct worker w[4] = { 0 };
+	struct worker w[5] = { 0 };
 	struct pub_turns ts;
 
 	(void)state;
 	pub_turns_init(&ts, 2);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		w[i].turn.owner = &w[i];
 		pub_turn_take(&ts, &w[i].turn, go);
 	}
 	assert_int_equal(w[0].went + w[1].went, 2);
 	assert_int_equal(w[2].went + w[3].went, 0);
-	pub_turn_give(&w[2].turn); /* leaves the queue */
+	pub_turn_give(&w[3].turn); /* leaves the queue, between others */
+	assert_ptr_equal(ts.first->next, &w[4].turn);
+	pub_turn_take(&ts, &w[3].turn, go);
+	pub_turn_give(&w[4].turn);
+	pub_turn_give(&w[2].turn); /* at its begin */
 	pub_turn_give(&w[0].turn);
 	pub_turn_give(&w[0].turn); /* twice is fine */
 	assert_int_equal(w[2].went, 0);

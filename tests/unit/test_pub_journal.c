@@ -314,12 +314,35 @@ static void t_unreadable_rows_are_passed_over(void **state)
 		"'published', 0, 0 FROM pub_record LIMIT 1");
 	sql(&f, "INSERT INTO pub_record SELECT zone, view, owner, 1, 1, 1, 'z.test', '', "
 		"'strange', 0, 0 FROM pub_record LIMIT 1");
+	sql(&f, "INSERT INTO pub_hold VALUES ('a..test', '', 'kms1', 5, 6)");
+	sql(&f, "UPDATE pub_set SET owner = 'b..test'");
+	close_all(&f);
+	open_all(&f);
+	assert_int_equal(pub_journal_count(f.j), 0);
+	sql(&f, "UPDATE pub_set SET owner = (SELECT owner FROM pub_record LIMIT 1)");
 	sql(&f, "INSERT INTO pub_record SELECT 'other', view, owner, 1, 1, 1, 'z.test', '', "
 		"'published', 0, 0 FROM pub_record LIMIT 1");
 	close_all(&f);
 	open_all(&f);
 	assert_int_equal(pub_journal_count(f.j), 1);
 	assert_int_equal(pub_journal_at(f.j, 0)->n_recs, 1);
+	end(&f);
+}
+
+/* A set larger than any that we make is not ours. */
+static void t_records_of_a_set_are_bounded(void **state)
+{
+	struct fixture f;
+	struct dns_srv s;
+
+	(void)state;
+	begin(&f);
+	for (unsigned i = 0; i <= PUB_JOURNAL_RECS_MAX; i++) {
+		s = srv((uint16_t)i, "a.test");
+		assert_int_equal(pub_journal_mark(f.j, need(&f), &s, "a", PUB_REC_PUBLISHED, 0, 1),
+				 i < PUB_JOURNAL_RECS_MAX ? 0 : ERR_LIMIT);
+	}
+	assert_int_equal(need(&f)->n_recs, PUB_JOURNAL_RECS_MAX);
 	end(&f);
 }
 
@@ -470,6 +493,7 @@ int main(void)
 		cmocka_unit_test(t_a_mark_during_a_write_is_kept),
 		cmocka_unit_test(t_failed_write_is_made_up_for),
 		cmocka_unit_test(t_unreadable_rows_are_passed_over),
+		cmocka_unit_test(t_records_of_a_set_are_bounded),
 		cmocka_unit_test(t_holds),
 		cmocka_unit_test(t_a_hold_twice_in_the_file),
 		cmocka_unit_test(t_drains),

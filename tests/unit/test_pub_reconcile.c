@@ -462,21 +462,6 @@ static void t_dot_is_not_joined(void **state)
 
 /* ---- many ---- */
 
-static void configure_many(struct pub_site *s, unsigned n)
-{
-	struct buf b;
-
-	buf_init(&b, 1 << 20);
-	assert_int_equal(buf_printf(&b, "%s", HOSTS "publish:\n  domains:\n"), 0);
-	for (unsigned i = 0; i < n; i++)
-		assert_int_equal(
-			buf_printf(&b, "    - { domain: d%u.test, lab: true, hosts: [one] }\n", i),
-			0);
-	assert_int_equal(buf_append(&b, "", 1), 0);
-	pub_site_configure(s, (const char *)b.data);
-	buf_done(&b);
-}
-
 static void t_Z17_many_zones_one_broken(void **state)
 {
 	const struct pub_request rq = { .mode = PUB_PUBLISH, .timeout_ms = 4000 };
@@ -485,7 +470,7 @@ static void t_Z17_many_zones_one_broken(void **state)
 
 	(void)state;
 	pub_site_init(&s);
-	configure_many(&s, PUB_SITE_ZONES);
+	pub_site_configure_many(&s, PUB_SITE_ZONES);
 	s.servers[SITE_PRIMARY].silent_zone = 7;
 	pub_site_run(&s, &run, &rq, NULL, NULL);
 	assert_int_equal(run.err, 0);
@@ -506,7 +491,7 @@ static void t_U25_updates_in_flight_are_bounded(void **state)
 
 	(void)state;
 	pub_site_init(&s);
-	configure_many(&s, PUB_SITE_ZONES);
+	pub_site_configure_many(&s, PUB_SITE_ZONES);
 	s.servers[SITE_PRIMARY].delay_ms = 100;
 	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
 	assert_int_equal(run.n, PUB_SITE_ZONES);

@@ -10,6 +10,7 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
+#include "common/config.h"
 #include "publisher/reg_import.h"
 
 #define V5 "Windows Registry Editor Version 5.00\r\n\r\n[K]\r\n"
@@ -179,6 +180,82 @@ static void t_list_is_bounded(void **state)
 	buf_done(&notes);
 }
 
+#define PLATFORM                                                                                   \
+	"REGEDIT4\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\"         \
+	"SoftwareProtectionPlatform]\n"
+
+/* Values of another kind than Windows writes, and what is made of them. */
+static void t_unusual_values(void **state)
+{
+	static const struct {
+		const char *value, *target, *yaml, *note;
+	} imports[] = {
+		{ "\"DnsDomainPublishList\"=\"corp.example, 1, 2\"", NULL, "corp.example", "" },
+		{ "\"DnsDomainPublishList\"=\"corp.example, , 2\"", NULL, "",
+		  "'corp.example, , 2' is not domain" },
+		{ "\"DnsDomainPublishList\"=\"corp.example, 1x\"", NULL, "",
+		  "'corp.example, 1x' is not domain" },
+		{ "\"DnsDomainPublishList\"=dword:1", NULL, "", "is no list of strings" },
+		{ "\"KeyManagementServiceListeningPort\"=dword:000006a4", NULL, "1700", "" },
+		{ "\"KeyManagementServiceName\"=\"kms 7.corp.example\"", NULL, "",
+		  "'kms 7.corp.example' is no name of DNS" },
+		{ "\"EnableDnsPublishing\"=dword:1", "kms._vlmcs._tcp.corp.example", "",
+		  "is no name of a host" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(imports) / sizeof(imports[0]); i++) {
+		struct err_info info = { "" };
+		struct dns_name target = { 0 };
+		struct buf yaml, notes;
+		char file[512];
+		int err;
+
+		if (imports[i].target != NULL)
+			assert_int_equal(dns_name_parse(imports[i].target, &target), 0);
+		buf_init(&yaml, 1u << 20);
+		buf_init(&notes, PUB_REG_NOTES_MAX);
+		(void)snprintf(file, sizeof(file), PLATFORM "%s\n", imports[i].value);
+		err = pub_reg_import((const uint8_t *)file, strlen(file),
+				     imports[i].target != NULL ? &target : NULL, &yaml, &notes,
+				     &info);
+		assert_int_equal(buf_append(&yaml, "", 1) | buf_append(&notes, "", 1), 0);
+		if (err != 0 || strstr((char *)yaml.data, imports[i].yaml) == NULL ||
+		    strstr((char *)notes.data, imports[i].note) == NULL)
+			fail_msg("%s: %d %s\n%s\n%s", imports[i].value, err, info.text,
+				 (char *)yaml.data, (char *)notes.data);
+		buf_done(&yaml);
+		buf_done(&notes);
+	}
+}
+
+/* Each pair of priority and weight is a host of its own. */
+static void t_pairs_are_bounded(void **state)
+{
+	static const char head[] = PLATFORM "\"DnsDomainPublishList\"=hex(7):";
+	struct err_info info = { "" };
+	struct buf file, yaml, notes;
+	char entry[48];
+
+	(void)state;
+	buf_init(&file, REG_SIZE_MAX);
+	buf_init(&yaml, 1u << 20);
+	buf_init(&notes, PUB_REG_NOTES_MAX);
+	assert_int_equal(buf_append(&file, head, strlen(head)), 0);
+	for (unsigned i = 0; i <= CONFIG_HOSTS_MAX; i++) {
+		(void)snprintf(entry, sizeof(entry), "d%u.example, %u, 1", i, i);
+		for (size_t k = 0; k <= strlen(entry); k++)
+			assert_int_equal(buf_printf(&file, "%02x,", (unsigned)entry[k]), 0);
+	}
+	assert_int_equal(pub_reg_import(file.data, file.len, NULL, &yaml, &notes, &info), 0);
+	assert_non_null(memmem(yaml.data, yaml.len, "d255.example", 12));
+	assert_null(memmem(yaml.data, yaml.len, "d256.example", 12));
+	assert_non_null(memmem(notes.data, notes.len, "d256.example was left out", 25));
+	buf_done(&file);
+	buf_done(&yaml);
+	buf_done(&notes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +263,8 @@ int main(void)
 		cmocka_unit_test(t_zero_bytes_are_no_text),
 		cmocka_unit_test(t_limits),
 		cmocka_unit_test(t_list_is_bounded),
+		cmocka_unit_test(t_pairs_are_bounded),
+		cmocka_unit_test(t_unusual_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
