@@ -1,5 +1,6 @@
 """The tools that everything else is judged by: deps, run-tests, check."""
 
+import glob
 import importlib.machinery
 import importlib.util
 import os
@@ -544,3 +545,53 @@ def test_the_kept_table_is_read_as_it_was_written():
 )
 def test_how_far_a_figure_is_from_its_target(figure, target, times):
     assert bench_page()[0].distance(figure, target) == times
+
+
+# ---- tests/replay/README.md: each timing constant, and the scripts that test it ----
+
+
+def timing_constants():
+    """#define NAME_MS, _S, _US in the folders of the daemon, and those whose comment says minutes."""
+    for folder in ("common", "net", "publisher", "resolver", "kmscore", "daemon"):
+        for path in sorted(glob.glob(os.path.join(ROOT, folder, "*.[ch]"))):
+            with open(path, encoding="utf-8") as f:
+                text = f.read().replace("\\\n", " ")
+            for name, rest in re.findall(r"^#define[ \t]+([A-Z][A-Z0-9_]*)[ \t]+(.*)$", text, re.M):
+                if re.search(r"_(MS|S|US)$", name) or re.search(r"/\* minutes\b", rest):
+                    yield name
+
+
+def timing_settings():
+    """Settings that are times, by the name that docs have: relay.pool.idle."""
+    with open(os.path.join(ROOT, "common", "config_schema.c"), encoding="utf-8") as f:
+        schema = f.read()
+    parts = {"pool": "relay.pool", "domain": "publish.domains"}
+    for name, part in re.findall(r'{ "(\w+)",\s+CFG_DURATION,\s+FIELD\(config_(\w+),', schema):
+        yield f"{parts.get(part, part)}.{name}"
+    assert schema.count("CFG_DURATION,") == len(re.findall(r"CFG_DURATION,\s+FIELD\(config_", schema))
+
+
+def test_each_timing_constant_names_its_replay_scripts():
+    with open(os.path.join(ROOT, "tests", "replay", "README.md"), encoding="utf-8") as f:
+        rows = re.findall(r"^\| `([\w.]+)` \| (.*) \| (.*) \|$", f.read(), re.M)
+    names = [name for name, _, _ in rows]
+    assert len(names) == len(set(names)), "a constant is there twice"
+    expected = set(timing_constants()) | set(timing_settings())
+    assert len(expected) > 80  # the patterns still find them
+    assert expected - set(names) == set(), "no row in tests/replay/README.md"
+    assert set(names) - expected == set(), "a row for what is no timing constant (any more)"
+    for name, what, tested in rows:
+        scripts = re.findall(r"`((?:kms|pub|rsv|life)_\w+)`", tested)
+        assert what and (scripts or tested.startswith("none: ")), f"{name}: which script, or why none?"
+        for script in scripts:
+            assert os.path.exists(os.path.join(ROOT, "tests", "replay", f"{script}.replay")), f"{name}: {script}"
+        for file in re.findall(r"`(test_\w+(?:\.py)?)`", tested):
+            path = os.path.join("itest", file) if file.endswith(".py") else os.path.join("unit", f"{file}.c")
+            assert os.path.exists(os.path.join(ROOT, "tests", path)), f"{name}: {file}"
+
+
+def test_each_replay_script_names_its_rule():
+    for path in glob.glob(os.path.join(ROOT, "tests", "replay", "*.replay")):
+        with open(path, encoding="utf-8") as f:
+            rules = re.findall(r"^rule +(.*)$", f.read(), re.M)
+        assert rules and all(re.search(r"\b(design|behaviour) [1-9]", rule) for rule in rules), path
