@@ -124,11 +124,12 @@ static uint64_t with_jitter(const struct pub_engine *e, uint64_t ms)
 
 static uint64_t retry_ms(const struct pub_engine *e, unsigned failures)
 {
+	uint32_t max = e->p.refresh_ms < PUB_RETRY_MAX_MS ? e->p.refresh_ms : PUB_RETRY_MAX_MS;
 	uint64_t ms = PUB_RETRY_MIN_MS;
 
-	while (failures-- > 1 && ms < e->p.refresh_ms)
+	while (failures-- > 1 && ms < max)
 		ms *= 2;
-	return ms < e->p.refresh_ms ? ms : e->p.refresh_ms;
+	return ms < max ? ms : max;
 }
 
 static void take_result(struct pub_engine *e, struct row *row, const struct pub_result *r,

@@ -1,6 +1,7 @@
 /**
  * The daemon's publisher: reconciles each target at start, then at every refresh, sooner after a
- * failure, and on request; one reconcile at a time.
+ * failure (after PUB_RETRY_MIN_MS, then twice as long each time), and on request; one reconcile at
+ * a time.
  *
  * A request from a person comes first: a cycle of the engine's own that is under way is cancelled
  * and done again afterwards.
@@ -12,7 +13,8 @@
 
 #define PUB_REQUESTS_MAX  64 /* waiting at once */
 #define PUB_RETRY_MIN_MS  15000
-#define PUB_NOTIFY_MIN_MS 5000 /* between two checks of one target that a NOTIFY brings about */
+#define PUB_RETRY_MAX_MS  900000 /* or the refresh, where that is sooner */
+#define PUB_NOTIFY_MIN_MS 5000   /* between two checks of one target that a NOTIFY brings about */
 
 struct pub_engine;
 
