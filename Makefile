@@ -6,7 +6,7 @@
 # make tidy       clang-tidy
 # make fuzz       look for inputs that break a parser, FUZZ_SECONDS=10 for each of the targets
 # make format     rewrite the sources with clang-format     make analyze  gcc -fanalyzer, clang --analyze, clang-tidy; minutes
-# make valgrind   unit tests under valgrind, some minutes
+# make valgrind   unit, sim, replay and integration tests under valgrind, an hour (VALGRIND="unit replay": only these)
 # make coverage   which lines and branches the tests run, as a table (COVERAGE="unit faults": only those stages)
 # make bench      figures beside other programs, as a table, about 15 minutes; BENCH_WRITE=1 keeps it in docs/benchmarks.md
 # make install    program, manual pages, systemd units, bash completion below PREFIX (/usr/local); DESTDIR for packagers
@@ -96,12 +96,13 @@ unit:
 	@$(MAKE) --no-print-directory VARIANT=asan unit-bins
 	@tools/run-tests unit
 
-# Slow (some minutes), and what it finds the sanitizers mostly find too: no part of make check.
+# Slow, and what it finds the sanitizers mostly find too: no part of make check.
+VALGRIND      ?= unit sim replay itest
 .PHONY: valgrind
 valgrind:
 	@tools/deps build test valgrind
-	@$(MAKE) --no-print-directory VARIANT=release unit-bins
-	@tools/run-tests valgrind
+	@$(MAKE) --no-print-directory VARIANT=release all unit-bins sim-bins
+	@bad=0; for what in $(VALGRIND); do echo "$$what:"; tools/run-tests --valgrind $$what || bad=1; done; exit $$bad
 
 # Some ten minutes with all stages: no part of make check. It ends with 1 where a line has neither a test nor an answer.
 .PHONY: coverage

@@ -14,19 +14,21 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from kblib.bind import Named  # noqa: E402
 from kblib.fakedns import FakeDns  # noqa: E402
+from kblib.findings import Findings  # noqa: E402
 from kblib.kms_host import KmsHost  # noqa: E402
 from kblib.knot import Knot  # noqa: E402
 from kblib.lab import start_lab  # noqa: E402
 from kblib.loopback import Loopback  # noqa: E402
 from kblib.nsd import Nsd  # noqa: E402
 from kblib.pdns import Pdns  # noqa: E402
+from kblib.process import SLOWER  # noqa: E402
 from kblib.program import Daemon, run_program  # noqa: E402
 from kblib.relay import start_relay  # noqa: E402
 from kblib.rpc_host import RpcHost  # noqa: E402
 from kblib.site import Site  # noqa: E402
 from kblib.tap import Tap  # noqa: E402
 
-TEST_TIMEOUT_S = 120
+TEST_TIMEOUT_S = int(120 * SLOWER)
 started_key = pytest.StashKey()
 
 
@@ -53,8 +55,21 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"log of {thing.name}", thing.log))
 
 
+@pytest.fixture(scope="session")
+def findings():
+    return Findings()
+
+
+@pytest.fixture(autouse=True)
+def no_finding(findings):
+    """Set up first and so torn down last: what the test started has ended."""
+    yield
+    text = findings.take()
+    assert not text, text
+
+
 @pytest.fixture
-def started(request):
+def started(request, findings):
     """What the test has started; stopped in reverse order, each even if another's stop failed."""
     things = request.node.stash.setdefault(started_key, [])
     yield things
@@ -64,6 +79,8 @@ def started(request):
             thing.stop()
         except Exception as e:  # pylint: disable=broad-except
             errors.append(e)
+    text = findings.take()
+    assert not text, text  # says more than that the daemon's exit code is wrong
     if errors:
         raise errors[0]
 

@@ -11,7 +11,7 @@ from impacket.dcerpc.v5 import rpcrt, transport
 from impacket.uuid import uuidtup_to_bin
 
 from kblib.lab import KMS, request_stub
-from kblib.process import wait_until
+from kblib.process import SLOWER, wait_until
 
 
 def bind(where):
@@ -85,7 +85,7 @@ def test_unknown_operation_is_a_fault(lab):
 )
 def test_malformed_pdu_ends_that_connection_only(lab, junk):
     d = lab()
-    with socket.create_connection(d.where, timeout=5) as s:
+    with socket.create_connection(d.where, timeout=5 * SLOWER) as s:
         s.sendall(junk)
         s.shutdown(socket.SHUT_WR)
         s.settimeout(5)
@@ -100,7 +100,7 @@ def test_client_outside_allow_is_closed_before_a_byte(lab, tmp_path):
     config.write_text(config.read_text().replace("mode: lab,", "mode: lab, allow: [192.0.2.0/24],"))
     d.signal(signal.SIGHUP)
     d.wait_log(r"reload\.done")
-    with socket.create_connection(d.where, timeout=5) as s:
+    with socket.create_connection(d.where, timeout=5 * SLOWER) as s:
         s.settimeout(5)
         try:
             assert s.recv(1) == b""
@@ -227,7 +227,7 @@ def test_no_secret_at_any_log_level(lab, kb):
 
 def test_sigterm_stops_in_order_and_frees_the_port(lab):
     d = lab()
-    idle = socket.create_connection(d.where, timeout=5)
+    idle = socket.create_connection(d.where, timeout=5 * SLOWER)
     d.signal(signal.SIGTERM)
     assert d.wait() == 0
     idle.close()

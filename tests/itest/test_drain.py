@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from kblib.bind import Key, Zone, zone_text
-from kblib.process import wait_until
+from kblib.process import SLOWER, wait_until
 
 ZONE = "corp.test"
 NAME = f"_vlmcs._tcp.{ZONE}"
@@ -43,7 +43,7 @@ def site(named, loopback, kb, daemon, kms_host, tmp_path):
             self.listen = listen or self.listen
             host, port = self.listen[0].rsplit(":", 1)
             try:
-                socket.create_connection((host, int(port)), timeout=5).close()
+                socket.create_connection((host, int(port)), timeout=5 * SLOWER).close()
                 assert listen
                 return True
             except ConnectionRefusedError:

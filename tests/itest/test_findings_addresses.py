@@ -11,7 +11,7 @@ from kblib import netns
 from kblib.bind import Named, Zone, zone_text
 from kblib.kms_host import KmsHost
 from kblib.loopback import free_port
-from kblib.process import die_with_parent
+from kblib.process import SLOWER, die_with_parent
 from kblib.program import run_program
 
 PUBLIC_NS, INSIDE_NS = "192.0.2.53", "10.0.0.53"
@@ -62,7 +62,7 @@ def test_addresses_that_clients_cannot_use(tmp_path):
     argv = [sys.executable, "-c", f"{code}t.audit_inside({str(tmp_path)!r})"]
     addresses = [PUBLIC_NS, INSIDE_NS, PUBLIC, PRIVATE]
     p = subprocess.run(
-        netns.inside(addresses, argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        netns.inside(addresses, argv), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60 * SLOWER,
         preexec_fn=die_with_parent,
     )
     assert p.returncode == 0, p.stdout + p.stderr

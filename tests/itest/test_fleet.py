@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 from kblib.bind import Zone, zone_text
-from kblib.process import die_with_parent
+from kblib.process import SLOWER, die_with_parent
 from kblib.program import PROGRAM, environment
 
 CORP = "corp.test"
@@ -131,7 +131,7 @@ def test_fleet_says_which_codes_and_stops_at_a_signal(lab, kb, loopback):
     )
     d.wait_log(r"kms\.request.*lab00005")
     p.send_signal(signal.SIGINT)
-    out, err = p.communicate(timeout=20)
+    out, err = p.communicate(timeout=20 * SLOWER)
     report = json.loads(out)
     assert p.returncode == 1 and report["interrupted"] is True and 0 < report["failed"] < 1000, (out, err)
 
@@ -145,7 +145,7 @@ def test_fleet_has_a_progress_line_on_a_terminal(lab):
     )
     os.close(side)
     seen = b""
-    while select.select([main], [], [], 20)[0]:
+    while select.select([main], [], [], 20 * SLOWER)[0]:
         try:
             more = os.read(main, 4096)
         except OSError:  # the other end is closed
@@ -153,7 +153,7 @@ def test_fleet_has_a_progress_line_on_a_terminal(lab):
         if not more:
             break
         seen += more
-    out, _ = p.communicate(timeout=20)
+    out, _ = p.communicate(timeout=20 * SLOWER)
     os.close(main)
     assert p.returncode == 1 and b"30 clients in" in out
     assert re.search(rb"\d+ of 30 clients: \d+ activated, \d+ waiting for the count, 0 failed", seen), seen

@@ -7,6 +7,7 @@ import time
 import pytest
 from kblib.lab import request_stub, response_body
 from kblib.loopback import has_ipv6
+from kblib.process import SLOWER
 
 BIND = bytes.fromhex(
     "05000b03100000004800000001000000d016d0160000000001000000000001007521c8514e845047b0d8ec255555bc06"
@@ -26,7 +27,7 @@ def request(body, call_id=2):
 
 
 def bound(where):
-    s = socket.create_connection(where, timeout=10)
+    s = socket.create_connection(where, timeout=10 * SLOWER)
     s.sendall(BIND)
     assert read_pdu(s)[2] == 12
     return s
@@ -49,12 +50,12 @@ def test_R01_a_port_that_accepts_is_not_a_kms_host(kb, kms_host, loopback):
 
 def test_R03_a_stream_may_be_cut_anywhere(lab):
     d = lab()
-    with socket.create_connection(d.where, timeout=10) as s:  # an octet in each segment
+    with socket.create_connection(d.where, timeout=10 * SLOWER) as s:  # an octet in each segment
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for octet in BIND:
             s.sendall(bytes([octet]))
         assert read_pdu(s)[2] == 12
-    with socket.create_connection(d.where, timeout=10) as s:  # a bind and five requests in one
+    with socket.create_connection(d.where, timeout=10 * SLOWER) as s:  # a bind and five requests in one
         s.sendall(BIND + b"".join(request(d.key.seal(), call_id=i) for i in range(2, 7)))
         assert read_pdu(s)[2] == 12
         for call_id in range(2, 7):
@@ -71,7 +72,7 @@ def test_R06_a_reload_leaves_sessions_alone(lab):
         config.write_text(config.read_text().replace("per_address: 2", "per_address: 1").replace("mode: lab,", "mode: lab, allow: [192.0.2.0/24],"))
         assert d.command("reload").code == 0
         assert ask(s, d.key.seal())[0] == 0  # it was let in under the rules of its time
-        with socket.create_connection(d.where, timeout=10) as other:
+        with socket.create_connection(d.where, timeout=10 * SLOWER) as other:
             try:
                 assert other.recv(1) == b""
             except ConnectionResetError:

@@ -13,7 +13,7 @@ import pytest
 from kblib import no_ipv6
 from kblib.bind import Zone, zone_text
 from kblib.clock import clock_environment
-from kblib.process import die_with_parent, wait_until
+from kblib.process import SLOWER, die_with_parent, wait_until
 from kblib.site import CORP, HOST, ONE, SRV
 from kblib.tap import UPDATE
 
@@ -101,7 +101,7 @@ def test_O05_reload_with_an_invalid_file_keeps_the_old_one(lab):
         assert r.code == 0 and r.json["service"]["mode"] == "lab" and "has errors (kmsbeacon check-config" in r.err, r
         r = d.command("publish", "--json")
         assert r.code == 2 and r.json["error"]["code"] == "CONFIG" and ":" in r.json["error"]["text"], r
-        socket.create_connection(d.where, timeout=5).close()
+        socket.create_connection(d.where, timeout=5 * SLOWER).close()
     for bad in ("\0\0", "", "a: [\n"):
         config.write_text(bad)
         mark = d.mark()
@@ -109,7 +109,7 @@ def test_O05_reload_with_an_invalid_file_keeps_the_old_one(lab):
         d.wait_log(r"reload\.refused", since=mark)
         r = d.command("status")  # nothing tells where its socket is
         assert r.code == 1 and "has errors" in r.err and "/run/kmsbeacon/control.sock" in r.err, r
-    socket.create_connection(d.where, timeout=5).close()
+    socket.create_connection(d.where, timeout=5 * SLOWER).close()
 
 
 def test_O06_algorithm_that_is_not_there(check):

@@ -12,7 +12,7 @@ import pytest
 from kblib.bind import Key, Zone, zone_text
 from kblib.kms_host import KmsHost
 from kblib.loopback import free_port
-from kblib.process import die_with_parent, wait_until
+from kblib.process import SLOWER, die_with_parent, wait_until
 from kblib.program import PROGRAM, environment
 from kblib.site import CORP, ONE, SRV, Site
 from kblib.tap import QUERY, UPDATE
@@ -199,7 +199,7 @@ def test_P05_O14_state_file_cannot_grow(site):
 
     p = subprocess.run(
         [PROGRAM, "publish", "-c", str(site.config(hosts=new))], preexec_fn=no_room, capture_output=True, text=True,
-        stdin=subprocess.DEVNULL, env=environment(site.loopback.port), timeout=60,
+        stdin=subprocess.DEVNULL, env=environment(site.loopback.port), timeout=60 * SLOWER,
     )
     assert "journal-failed" in p.stdout or "journal" in p.stderr, p
     assert site.rdata() == sorted([ONE, f"5 10 1688 kms1.{CORP}."]), p

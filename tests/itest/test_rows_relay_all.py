@@ -9,7 +9,7 @@ import pytest
 from kblib.bind import Key, Zone, zone_text
 from kblib.kms_caller import Ended, Faulted, KmsCaller, Load, Refused, ask_many, ask_once
 from kblib.loopback import free_port
-from kblib.process import wait_until
+from kblib.process import SLOWER, wait_until
 from kblib.relay import Pipe, upstream
 from kblib.rpc_pdu import TOO_BUSY, answer_stub, bind, opaque_body
 
@@ -72,7 +72,7 @@ def test_R04_slow_and_idle_clients_cost_a_host_nothing(relay, rpc_host):
     """Clients that drip, stop or say nothing are closed in their time, and no host hears of them."""
     host = rpc_host("win1")
     r = relay([host], extra="limits: { request: 300ms, idle: 400ms, per_address: 10 }\n")
-    held = [socket.create_connection(r.where, timeout=10) for _ in range(4)]
+    held = [socket.create_connection(r.where, timeout=10 * SLOWER) for _ in range(4)]
     held[1].sendall(bind()[:30])
     idle, half = KmsCaller(r.where), KmsCaller(r.where)
     half.socket.sendall(b"\x05\x00\x00\x03\x10\0\0\0\x40\x01\0\0\2\0\0\0")

@@ -17,6 +17,7 @@ from impacket.uuid import uuidtup_to_bin
 from kblib.lab import KMS, NDR32, NDR64, request_stub, response_body, start_lab
 from kblib.loopback import Loopback
 from kblib.pcap import Capture
+from kblib.process import SLOWER
 from kblib.program import Daemon
 from samba.dcerpc import dcerpc, misc
 from samba.ndr import ndr_pack
@@ -260,7 +261,7 @@ class Raw(RawDCERPCTest):
         self.assertEqual((rep.u.versions[0].rpc_vers, rep.u.versions[0].rpc_vers_minor), (5, 0))
 
     def expect_end(self):
-        self.assertIsNone(self.recv_pdu(timeout=10))
+        self.assertIsNone(self.recv_pdu(timeout=10 * SLOWER))
 
 
 def syntax_id(pair):
@@ -465,7 +466,7 @@ def read_pdu(s):
 
 
 def test_R03_big_endian_client(lab):
-    with socket.create_connection(lab.where, timeout=10) as s:
+    with socket.create_connection(lab.where, timeout=10 * SLOWER) as s:
         item = struct.pack(">HBB", 7, 1, 0) + be_syntax(KMS) + be_syntax(NDR32)
         s.sendall(be_pdu(11, 0x01020304, struct.pack(">HHIB3s", 4280, 4280, 0, 1, bytes(3)) + item))
         head, body = read_pdu(s)
@@ -493,7 +494,7 @@ def tshark(path, port, *args):
     r = subprocess.run(
         ["tshark", "-n", "-r", path, "-d", f"tcp.port=={port},dcerpc", "-o", "tcp.check_checksum:TRUE",
          "-o", "ip.check_checksum:TRUE", *args],
-        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "HOME": os.path.dirname(path)},
+        capture_output=True, text=True, timeout=60 * SLOWER, check=False, env={**os.environ, "HOME": os.path.dirname(path)},
     )
     assert r.returncode == 0, r.stderr
     return r.stdout.splitlines()

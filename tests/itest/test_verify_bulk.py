@@ -12,7 +12,7 @@ import pytest
 from kblib.bind import Key, Named, Zone, zone_text
 from kblib.kms_host import KmsHost
 from kblib.loopback import Loopback
-from kblib.process import SANITIZER, Process, die_with_parent
+from kblib.process import Process, die_with_parent
 from kblib.program import PROGRAM, environment, run_program
 
 GOOD = [f"d{i:02}.test" for i in range(30)]
@@ -175,7 +175,7 @@ def test_interrupt_ends_it_cleanly(estate):
     p.send_signal(signal.SIGINT)
     assert p.wait(20) == 3
     err = p.stderr.read()
-    assert "interrupted, 1 domains" in err and not SANITIZER.search(err)
+    assert "interrupted, 1 domains" in err
 
 
 def test_reader_that_goes_away(estate):
@@ -278,7 +278,6 @@ def test_watch_for_people_sees_a_host_go(estate):
         p.wait_log(r"watch.test  finding appeared: warning dead-target: third.watch.test")
         p.signal(signal.SIGTERM)
         assert p.wait() == 1, p.log
-        assert not SANITIZER.search(p.log)
     finally:
         p.kill()
         host.stop()

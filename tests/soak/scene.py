@@ -70,7 +70,7 @@ class Daemonic:
         return self.launch().wait_ready()
 
     def stop(self):
-        """In order, and without a complaint of a sanitizer."""
+        """In order."""
         if not self._down:
             self._down = True
             assert self.daemon.running, f"{self.name} ended by itself:\n{self.daemon.log[-5000:]}"

@@ -23,6 +23,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "itest")]
 
 from clients import RATE, Load  # noqa: E402
 from faults import FAULTS, Faults  # noqa: E402
+from kblib.findings import Findings  # noqa: E402
 from scene import Scene  # noqa: E402
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
@@ -127,6 +128,7 @@ def main():
     signal.alarm(int(MINUTES * 60) + OVERTIME_S)
     rate = int(os.environ.get("SOAK_RATE") or RATE)
     problems, outcomes = [], []
+    findings = Findings()
     with tempfile.TemporaryDirectory() as folder:
         scene = Scene(folder)
         load = Load(scene, rate)
@@ -138,13 +140,15 @@ def main():
             load.stop()
             scene.stop()
             problems = [f"{o.fault}: {o.problem}" for o in outcomes if o.problem] + ([broken] if broken else [])
+            problems += filter(None, [findings.take()])
             if load.failed and not problems:
                 problems = [s for p in load.phases for s in p.stories]
             print(table(outcomes, load))
             for p in problems:
                 print(f"\nWRONG: {p}")
         except BaseException:
-            problems.append("")
+            problems.append(findings.take())
+            print(problems[-1], file=sys.stderr)
             raise
         finally:
             if problems:

@@ -13,6 +13,7 @@ import threading
 import time
 
 from . import rpc_pdu
+from .process import SLOWER
 
 
 class Refused(Exception):
@@ -98,7 +99,7 @@ class KmsCaller:
 
     def __init__(self, where, source=None, be=False, max_recv=5840, timeout_s=20, bind=True, items=None):
         self.be, self.max_recv = be, max_recv
-        self.socket = socket.create_connection(where, timeout=timeout_s, source_address=(source, 0) if source else None)
+        self.socket = socket.create_connection(where, timeout=timeout_s * SLOWER, source_address=(source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._x = _Exchange()
         self._pdus = collections.deque()
@@ -248,8 +249,8 @@ async def _exchange(where, body, source, be, timeout_s):
     try:
         local = (source, 0) if source else None
         transport, _ = await asyncio.wait_for(
-            loop.create_connection(lambda: _Client(body, be, done), *where, local_addr=local), timeout_s)
-        outcome.answer = await asyncio.wait_for(done, timeout_s)
+            loop.create_connection(lambda: _Client(body, be, done), *where, local_addr=local), timeout_s * SLOWER)
+        outcome.answer = await asyncio.wait_for(done, timeout_s * SLOWER)
     except Exception as e:  # pylint: disable=broad-except
         outcome.error = e
     finally:
@@ -313,7 +314,7 @@ class Load:
         """Until n more exchanges have ended."""
         with self._news:
             wanted = len(self.outcomes) + n
-            assert self._news.wait_for(lambda: len(self.outcomes) >= wanted, timeout_s), self.log
+            assert self._news.wait_for(lambda: len(self.outcomes) >= wanted, timeout_s * SLOWER), self.log
 
     def stop(self):
         self._end = True

@@ -23,11 +23,11 @@ import threading
 
 if __package__:
     from . import rpc_pdu
-    from .process import die_with_parent, wait_until
+    from .process import SLOWER, die_with_parent, wait_until
 else:  # the process of its own
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     from kblib import rpc_pdu
-    from kblib.process import die_with_parent, wait_until
+    from kblib.process import SLOWER, die_with_parent, wait_until
 
 NO_INTERFACE, NO_SYNTAX = 1, 2  # reasons of a rejected context
 BATCH_S = 5.0  # a batch that does not fill up is answered all the same
@@ -383,7 +383,7 @@ class RpcHost:
 
     def wait(self, what, condition, timeout_s=20.0):
         with self._news:
-            if not self._news.wait_for(lambda: condition(self), timeout_s):
+            if not self._news.wait_for(lambda: condition(self), timeout_s * SLOWER):
                 raise AssertionError(f"{self.name}, not within {timeout_s:g} s: {what}\n{self.log}")
 
     def check(self):
