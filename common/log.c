@@ -68,7 +68,7 @@ struct line {
 
 static void put(struct line *l, const char *s, size_t n)
 {
-	if (l->full || n > LOG_LINE_MAX - l->len) {
+	if (l->full || l->len + n > LOG_LINE_MAX) { /* len is beyond it after a put_end() */
 		l->full = true;
 		return;
 	}
@@ -133,17 +133,21 @@ static bool needs_quotes(const char *s)
 	return false;
 }
 
-static void put_text_value(struct line *l, const char *value)
+/* false: not even its beginning fits, and nothing may follow. */
+static bool put_text_value(struct line *l, const char *value)
 {
 	bool quote = needs_quotes(value);
 
 	if (quote)
 		put_str(l, "\"");
+	if (l->full)
+		return false;
 	put_escaped(l, value, LOG_TEXT);
 	if (l->full)
 		put_end(l, "...");
 	if (quote)
 		put_end(l, "\"");
+	return true;
 }
 
 static void put_json_member(struct line *l, const char *key, const char *value, bool number)
@@ -166,7 +170,7 @@ static void put_json_member(struct line *l, const char *key, const char *value, 
 	else if (l->full)
 		put_end(l, "...\"");
 	else if (!number)
-		put_str(l, "\"");
+		put_end(l, "\"");
 }
 
 /* One conversion of a format that the compiler has checked against its arguments. */
@@ -372,10 +376,8 @@ static void put_fields(struct line *l, enum log_format form, const char *fmt, va
 		put_str(l, " ");
 		put_str(l, f.key);
 		put_str(l, "=");
-		if (l->full)
+		if (!put_text_value(l, f.value))
 			l->len = before;
-		else
-			put_text_value(l, f.value);
 	}
 }
 

@@ -159,6 +159,46 @@ static void t_long_lines_end_well(void **state)
 
 static unsigned evaluated;
 
+/* Quotes are opened and closed, and what is escaped counts for one. */
+static bool quotes_are_even(const char *line)
+{
+	bool quoted = false;
+
+	for (; *line != '\0'; line++) {
+		if (*line == '\\' && line[1] != '\0')
+			line++;
+		else if (*line == '"')
+			quoted = !quoted;
+	}
+	return !quoted;
+}
+
+/* The limit falls on each octet of the end of a value and of the fields behind it. */
+static void t_limit_at_every_octet(void **state)
+{
+	static char first[2048], second[2048], third[2048];
+
+	(void)state;
+	memset(first, 'a', sizeof(first) - 1);
+	memset(third, 'c', sizeof(third) - 1);
+	for (size_t n = 1900; n < sizeof(second); n++) {
+		json_t *o;
+
+		memset(second, 'b', n);
+		second[0] = ' '; /* needs quotes */
+		second[n] = '\0';
+		log_setup(LOG_DEBUG, LOG_TEXT, null_fd);
+		log_error(&ctx, "e", "a=%s b=%s d=%d c=%s e=%s", first, second, 12, " ", third);
+		assert_true(quotes_are_even(last) && strlen(last) <= 4096 + 8);
+		log_setup(LOG_DEBUG, LOG_JSON, null_fd);
+		log_error(&ctx, "e", "a=%s b=%s d=%d c=%s e=%s", first, second, 12, " ", third);
+		o = json_loads(last, JSON_REJECT_DUPLICATES, NULL);
+		assert_non_null(o);
+		assert_true(strlen(last) <= 4096 + 8);
+		json_decref(o);
+	}
+}
+
 static int count_evaluation(void)
 {
 	return (int)++evaluated;
@@ -224,6 +264,7 @@ int main(void)
 		cmocka_unit_test(t_peer_text_cannot_forge),
 		cmocka_unit_test(t_json),
 		cmocka_unit_test(t_long_lines_end_well),
+		cmocka_unit_test(t_limit_at_every_octet),
 		cmocka_unit_test(t_levels),
 		cmocka_unit_test(t_lines_of_threads_do_not_mix),
 	};
