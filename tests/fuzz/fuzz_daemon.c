@@ -22,8 +22,8 @@
 #include "tests/fuzz/fuzz.h"
 
 #define LINES_MAX  8
-#define WAIT_MS    8000 /* for an answer that must come */
-#define HOLD_MS    20   /* for one that the request lets wait */
+#define WAIT_MS    40000 /* for an answer that must come */
+#define HOLD_MS    20    /* for one that the request lets wait */
 #define ANSWER_MAX (1u << 20)
 
 static char dir[48] =
