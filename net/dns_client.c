@@ -124,7 +124,7 @@ static void arm(struct dns_client_impl *c)
 /** Whether the current attempt goes to the server of @p a. */
 static bool is_current_server(const struct dns_attempt *a)
 {
-	return a->c->current != NULL && a->c->current->server == a->server;
+	return a->c->current->server == a->server;
 }
 
 /** Old servers refuse OPT in several ways; RCODE 16 is BADVERS (RFC 6891 §9). Then they are asked

@@ -150,8 +150,8 @@ static void shed(struct listener *l, int listen_fd, int why)
 static bool is_of_one_connection(int e)
 {
 	switch (e) {
-	case EINTR:
 	case ECONNABORTED:
+	case EINTR:
 	case EPROTO:
 	case ENOPROTOOPT:
 	case ENETDOWN:

@@ -44,9 +44,9 @@ static void end_failed(struct pub_item *it, enum pub_stage stage, enum pub_block
 static enum pub_stage stage_of(enum pub_item_state s)
 {
 	switch (s) {
-	case IT_NEW:
-	case IT_TURN:
 	case IT_ZONE:
+	case IT_TURN:
+	case IT_NEW:
 		return PUB_STAGE_WALK;
 	case IT_QUEUE:
 	case IT_UPDATE:
@@ -122,11 +122,11 @@ void pub_item_stop(struct pub_item *it, int err)
 	case IT_AD:
 		pub_item_ad_stop(it);
 		return;
-	case IT_NEW:
-	case IT_TURN:
 	case IT_CHECK:
 	case IT_PLANNED:
 	case IT_QUEUE:
+	case IT_TURN:
+	case IT_NEW:
 		(void)was_stopped(it);
 		return;
 	case IT_DONE:

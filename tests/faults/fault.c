@@ -91,11 +91,6 @@ bool fault_hit(enum fault_kind kind)
 	return true;
 }
 
-unsigned fault_way(unsigned n_ways)
-{
-	return (st.plan->n + atomic_load(&st.plan->hits)) % n_ways;
-}
-
 void fault_begin(void)
 {
 	atomic_store(&st.plan->in_child, false);

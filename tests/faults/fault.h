@@ -55,8 +55,6 @@ enum fault_kind fault_kind(void);
 
 /** For fault_calls.c: whether this call has to fail. */
 bool fault_hit(enum fault_kind kind);
-/** Where a call can fail in several ways: which one, so that neighbours fail differently. */
-unsigned fault_way(unsigned n_ways);
 
 /** Let time pass so many times as fast for the program: clocks, timers, deadlines. */
 void fault_time(unsigned times);

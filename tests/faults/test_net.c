@@ -291,10 +291,11 @@ static bool two_clients(struct lfx *f)
 	struct flow a = { .fd = lfx_client(f, NULL) }, b = { 0 };
 	bool ok;
 
-	lfx_send_all(a.fd, "\1P\1Q", 4);
+	lfx_send_all(a.fd, "\1P\1a", 4);
 	for (int i = 0; i < STEPS; i++)
 		uv_run(&f->t.loop, UV_RUN_NOWAIT);
-	ok = flow_gets(f, &a, (size_t)2 * FLOW_REPLY);
+	(void)!send(a.fd, "\1Q", 2, MSG_NOSIGNAL); /* is not read before the others are done */
+	ok = flow_gets(f, &a, (size_t)3 * FLOW_REPLY);
 	b.fd = lfx_try_client(listener_addr(f->l, listener_addr_count(f->l) - 1), NULL);
 	assert_true(b.fd >= 0);
 	lfx_send_all(b.fd, message, 1);

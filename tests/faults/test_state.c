@@ -150,6 +150,8 @@ static int write_state(struct state *s)
 		return ERR_NOMEM;
 	err = pub_journal_mark(s->j, set, &s->srv, "one", PUB_REC_PUBLISHED, 0, 1234);
 	if (err == 0)
+		err = pub_journal_set_way(s->j, set, "192.0.2.1", "corp");
+	if (err == 0)
 		err = pub_journal_sync(s->j, &w.sync, on_sync);
 	if (err != 0) {
 		assert_int_equal(w.calls, 0);

@@ -13,7 +13,7 @@
 #include "publisher/reconcile.h"
 #include "tests/lib/auth_zone.h"
 
-#define PUB_SITE_ZONES   128
+#define PUB_SITE_ZONES   160 /* more than PUB_ACTIVE_MAX and PUB_WAVE_SIZE */
 #define PUB_SITE_RECORDS 8
 
 #define HOSTS                                                                                      \

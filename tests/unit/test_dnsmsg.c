@@ -479,6 +479,8 @@ static void t_queries_are_as_dnspython_makes_them(void **state)
 	assert_built("query-rd-edns", dnsmsg_build_query(&q, ID, true, &out), &out);
 	q = (struct dns_question){ name("."), DNS_TYPE_NS, true };
 	assert_built("query-root", dnsmsg_build_query(&q, ID, false, &out), &out);
+	q.name.len = 0; /* a name that was never set */
+	assert_int_equal(dnsmsg_build_query(&q, ID, false, &out), ERR_INTERNAL);
 }
 
 static void t_L01_U07_updates_are_as_dnspython_makes_them(void **state)

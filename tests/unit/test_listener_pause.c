@@ -201,6 +201,31 @@ static void t_reset_while_stopped(void **state)
 	lfx_finish(&f);
 }
 
+/* What came meanwhile is part of a message that is larger than any may be. */
+static void t_too_much_while_paused(void **state)
+{
+	static uint8_t ahead[200] = { 255 };
+	struct lfx f;
+	int fd;
+
+	(void)state;
+	lfx_init(&f);
+	f.p.max_in = 100;
+	lfx_open_listener(&f);
+	fd = lfx_client(&f, NULL);
+	lfx_send_all(fd, "\1P", 2);
+	lfx_expect(&f, fd, "\1P", 2);
+	lfx_send_all(fd, ahead, sizeof(ahead));
+	while (!f.last->stopped)
+		test_net_step(&f.t);
+	assert_int_equal(f.closed, 0);
+	conn_resume(f.last);
+	lfx_until(&f, &f.closed, 1);
+	assert_int_equal(f.close_err, ERR_LIMIT);
+	close(fd);
+	lfx_finish(&f);
+}
+
 /* Who was stopped is read again when we close: its end has to be seen, its bytes be dropped. */
 static void t_close_while_stopped(void **state)
 {
@@ -258,6 +283,7 @@ int main(void)
 		cmocka_unit_test(t_half_close_while_paused),
 		cmocka_unit_test(t_reset_while_paused),
 		cmocka_unit_test(t_reset_while_stopped),
+		cmocka_unit_test(t_too_much_while_paused),
 		cmocka_unit_test(t_close_while_stopped),
 		cmocka_unit_test(t_deadline_while_stopped),
 		cmocka_unit_test(t_free_while_paused),

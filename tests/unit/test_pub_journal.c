@@ -251,6 +251,29 @@ static void t_a_mark_during_a_write_is_kept(void **state)
 	end(&f);
 }
 
+static void t_a_hold_during_a_write_is_kept(void **state)
+{
+	struct waiter w = { .sync = { .owner = &w } };
+	struct dns_srv a = srv(1, "a.test");
+	struct fixture f;
+	struct dns_name d;
+
+	(void)state;
+	assert_int_equal(dns_name_parse("corp.test", &d), 0);
+	begin(&f);
+	mark(&f, &a, PUB_REC_PUBLISHED, 0);
+	assert_int_equal(pub_journal_sync(f.j, &w.sync, on_sync), 0);
+	assert_int_equal(pub_journal_hold(f.j, &d, "", "one", 5), 0);
+	store_flush(f.store);
+	assert_int_equal(w.err, 0);
+	assert_true(pub_journal_is_dirty(f.j));
+	assert_int_equal(sync_now(&f), 0);
+	close_all(&f);
+	open_all(&f);
+	assert_true(pub_journal_held(f.j, &d, "", "one"));
+	end(&f);
+}
+
 struct sql_job {
 	struct store_job job;
 	const char *sql;
@@ -491,6 +514,7 @@ int main(void)
 		cmocka_unit_test(t_unsynced_marks_are_lost_with_the_process),
 		cmocka_unit_test(t_dropped_rows_are_gone),
 		cmocka_unit_test(t_a_mark_during_a_write_is_kept),
+		cmocka_unit_test(t_a_hold_during_a_write_is_kept),
 		cmocka_unit_test(t_failed_write_is_made_up_for),
 		cmocka_unit_test(t_unreadable_rows_are_passed_over),
 		cmocka_unit_test(t_records_of_a_set_are_bounded),

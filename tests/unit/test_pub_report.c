@@ -330,6 +330,21 @@ static void t_policy_words(void **state)
 	assert_non_null(strstr(pub_policy_for_list(), "bind"));
 }
 
+/* What is said twice is said once, and no more is said than a person reads. */
+static void t_findings_are_bounded(void **state)
+{
+	struct pub_findings f = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < PUB_FINDINGS_MAX + 2; i++)
+		for (int twice = 0; twice < 2; twice++)
+			assert_int_equal(pub_findings_add(&f, FINDING_WILDCARD, "%u", i), 0);
+	assert_int_equal(f.n, PUB_FINDINGS_MAX);
+	assert_string_equal(f.list[0].text, "0");
+	assert_string_equal(f.list[PUB_FINDINGS_MAX - 1].text, "63");
+	pub_findings_done(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,6 +355,7 @@ int main(void)
 		cmocka_unit_test(t_targets_need_a_port),
 		cmocka_unit_test(t_policy),
 		cmocka_unit_test(t_policy_words),
+		cmocka_unit_test(t_findings_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,16 +204,25 @@ static void t_proof_ends_with_the_time(void **state)
 /* Two servers count as the primary: what one of them took is looked for there. */
 static void t_proof_begins_where_the_update_went(void **state)
 {
+	struct pub_zone_cache *zones = pub_zone_cache_new();
+
 	(void)state;
+	assert_non_null(zones);
 	begin(ONE("d0.test", ", hosts: [one], server: [127.0.0.2, 127.0.0.3]"));
+	pub_site_run(&s, &run, &pub_site_publish, zones, NULL);
+	pub_site_expect(&run, PUB_PROVEN);
 	s.servers[SITE_PRIMARY].update_rcode = DNS_RCODE_REFUSED;
 	s.servers[SITE_SECONDARY].frozen = true;
-	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
-	assert_int_equal(run.n, 1);
+	pub_site_reset_counts(&s);
+	pub_site_configure(&s, "hosts: [{ name: one, target: kms1.d0.test, priority: 5 }]\n"
+			       "publish: { domains: [{ domain: d0.test, lab: true, "
+			       "server: [127.0.0.2, 127.0.0.3] }] }\n");
+	pub_site_run(&s, &run, &pub_site_publish, zones, NULL);
+	pub_site_expect(&run, PUB_PROVEN);
 	assert_int_equal(s.servers[SITE_PRIMARY].updates, 1);
 	assert_int_equal(s.servers[SITE_SECONDARY].updates, 1);
-	assert_int_equal(s.servers[SITE_SECONDARY].sets[0].n, 1);
-	assert_int_equal(run.results[0].state, PUB_PROVEN);
+	assert_int_equal(s.servers[SITE_SECONDARY].sets[0].srv[0].priority, 5);
+	pub_zone_cache_free(zones);
 	pub_site_done(&s);
 }
 
@@ -267,6 +276,20 @@ static void t_nobody_to_ask_about_the_target(void **state)
 	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
 	pub_site_expect(&run, PUB_PROVEN);
 	assert_string_equal(pub_site_show(&s, 0), "0 0 1688 kms1.elsewhere.test");
+	pub_site_done(&s);
+}
+
+/* Two hosts at one name are looked up once. */
+static void t_hosts_of_one_name(void **state)
+{
+	(void)state;
+	begin("hosts:\n"
+	      "  - { name: one, target: kms1.d0.test, port: 1688 }\n"
+	      "  - { name: two, target: kms1.d0.test, port: 1689 }\n"
+	      "publish: { domains: [{ domain: d0.test, lab: true }] }\n");
+	pub_site_run(&s, &run, &pub_site_publish, NULL, NULL);
+	pub_site_expect(&run, PUB_PROVEN);
+	assert_string_equal(pub_site_show(&s, 0), "0 0 1688 kms1.d0.test | 0 0 1689 kms1.d0.test");
 	pub_site_done(&s);
 }
 
@@ -343,7 +366,7 @@ static void t_cancel_with_many_in_line(void **state)
 	struct pub_reconcile_params p = { .request = { .mode = PUB_PUBLISH } };
 
 	(void)state;
-	for (int steps = 0; steps < 24; steps += 3) {
+	for (int steps = 0; steps < 96; steps += steps < 24 ? 4 : 12) {
 		pub_site_init(&s);
 		pub_site_configure_many(&s, PUB_SITE_ZONES);
 		s.servers[SITE_PRIMARY].delay_ms = 20;
@@ -368,6 +391,7 @@ int main(void)
 		cmocka_unit_test(t_no_target_has_this_host),
 		cmocka_unit_test(t_sources_of_both_families),
 		cmocka_unit_test(t_nobody_to_ask_about_the_target),
+		cmocka_unit_test(t_hosts_of_one_name),
 		cmocka_unit_test(t_refused_by_a_server_that_is_named),
 		cmocka_unit_test(t_cancel_at_every_step),
 		cmocka_unit_test(t_cancel_with_many_in_line),

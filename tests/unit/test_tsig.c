@@ -132,6 +132,35 @@ static void t_T13_L02_all_six_algorithms_sign_as_dnspython_does(void **state)
 	}
 }
 
+/* An error that RFC 8945 does not know, and no signature: it could be from anybody. */
+static void t_unknown_error_unsigned(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < N(tsig_reply_vectors); i++) {
+		const struct tsig_reply_vector *v = &tsig_reply_vectors[i];
+		struct tsig_request req;
+		struct tsig_key *k = make_request(v->alg, &req);
+		struct tsig_result res;
+		uint8_t wire[WIRE_MAX];
+		size_t len = hex_decode(v->wire, wire, sizeof(wire));
+
+		if (v->error == DNS_RCODE_BADKEY && !v->verified) {
+			assert_int_equal(wire[len - 3],
+					 DNS_RCODE_BADKEY); /* before other-data's length */
+			wire[len - 3] = 99;
+			assert_int_not_equal(tsig_verify(k, &req, NOW, wire, len, &res),
+					     ERR_RCODE_OTHER);
+			assert_int_equal(res.error, 99);
+			assert_false(res.verified);
+			n++;
+		}
+		tsig_key_unref(k);
+	}
+	assert_true(n > 0);
+}
+
 static void t_L03_L08_replies_are_judged_as_expected(void **state)
 {
 	(void)state;
@@ -478,6 +507,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t_T13_L02_all_six_algorithms_sign_as_dnspython_does),
 		cmocka_unit_test(t_L03_L08_replies_are_judged_as_expected),
+		cmocka_unit_test(t_unknown_error_unsigned),
 		cmocka_unit_test(t_T01_badtime_tells_the_skew),
 		cmocka_unit_test(t_T07_forwarded_reply_with_another_id),
 		cmocka_unit_test(t_T08_request_mac_is_part_of_the_digest),

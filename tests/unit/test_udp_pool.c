@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 /* after the above, which it needs */
@@ -273,6 +274,26 @@ static void t_refused_is_for_all_at_that_peer_and_no_other(void **state)
 	done(f);
 }
 
+/* More peers than the table has places for: each is found, and forgotten. */
+static void t_many_peers(void **state)
+{
+	struct fixture *f = new_fixture(serve_echo);
+	struct addr closed = test_net_closed_port();
+	char text[32];
+
+	(void)state;
+	for (unsigned i = 1; i <= 300; i++) {
+		(void)snprintf(text, sizeof(text), "127.0.%u.%u:%u", i / 200, 1 + i % 200,
+			       addr_port(&closed));
+		f->peer = test_addr(text);
+		start_one(f);
+	}
+	run(f);
+	for (size_t i = 0; i < 300; i++)
+		assert_int_equal(f->all[i].err, -ECONNREFUSED);
+	done(f);
+}
+
 /** The first one that is offered something ends all the others, and begins one. */
 static void cancel_all_others(struct one *o)
 {
@@ -386,6 +407,7 @@ int main(void)
 		cmocka_unit_test(t_replies_find_their_exchange_in_any_order),
 		cmocka_unit_test(t_deadlines_are_each_ones_own),
 		cmocka_unit_test(t_refused_is_for_all_at_that_peer_and_no_other),
+		cmocka_unit_test(t_many_peers),
 		cmocka_unit_test(t_match_may_start_and_cancel),
 		cmocka_unit_test(t_one_is_canceled_at_every_step_and_the_others_go_on),
 		cmocka_unit_test(t_nothing_keeps_the_loop_or_the_sockets),
