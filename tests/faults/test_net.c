@@ -273,7 +273,7 @@ static void flow_step(struct lfx *f, struct flow *w)
 /* With faults for so many steps, and then to its end. */
 static bool flow_gets(struct lfx *f, struct flow *w, size_t wanted)
 {
-	for (int i = 0; i < 2 * STEPS && !w->ended; i++)
+	for (int i = 0; i < 100 * STEPS && !w->ended; i++)
 		flow_step(f, w);
 	if (!w->ended)
 		fault_end(); /* such as those that let nobody in */

@@ -69,6 +69,26 @@ static void check_whole(struct whole *w, int err, struct buf *out)
 	buf_done(out);
 }
 
+/* ---- what all of it is made of ---- */
+
+static int targets_of_config(void)
+{
+	struct err_info info = { "" };
+	struct pub_targets *t = NULL;
+	int err;
+
+	set_up();
+	fault_begin();
+	err = pub_targets_from_config(cfg, &key, 1688, &t, &info);
+	fault_end();
+	assert_true((err == 0) == (t != NULL));
+	if (t != NULL)
+		assert_int_equal(pub_targets_count(t), 2);
+	pub_targets_unref(t);
+	tear_down();
+	return err;
+}
+
 /* ---- policy, print ---- */
 
 static int policy(void)
@@ -251,8 +271,11 @@ static int plan(void)
 }
 
 static const struct fault_scenario scenarios[] = {
-	{ .name = "policy", .run = policy }, { .name = "print", .run = print },
-	{ .name = "report", .run = report }, { .name = "import", .run = import },
+	{ .name = "targets", .run = targets_of_config },
+	{ .name = "policy", .run = policy },
+	{ .name = "print", .run = print },
+	{ .name = "report", .run = report },
+	{ .name = "import", .run = import },
 	{ .name = "plan", .run = plan },
 };
 
