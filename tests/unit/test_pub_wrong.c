@@ -217,7 +217,7 @@ static void t_proof_begins_where_the_update_went(void **state)
 	pub_site_configure(&s, "hosts: [{ name: one, target: kms1.d0.test, priority: 5 }]\n"
 			       "publish: { domains: [{ domain: d0.test, lab: true, "
 			       "server: [127.0.0.2, 127.0.0.3] }] }\n");
-	pub_site_run(&s, &run, &pub_site_publish, zones, NULL);
+	pub_site_run(&s, &run, &pub_site_refresh, zones, NULL);
 	pub_site_expect(&run, PUB_PROVEN);
 	assert_int_equal(s.servers[SITE_PRIMARY].updates, 1);
 	assert_int_equal(s.servers[SITE_SECONDARY].updates, 1);

@@ -320,10 +320,13 @@ static void t_cancel_at_every_step(void **state)
 	(void)state;
 	for (int steps = 0; steps < 8; steps++) {
 		struct fixture f;
+		int small = 4096;
 
 		init(&f, &(struct fake_dns_params){ .on_bytes = count_bytes });
 		f.to_write = steps % 2 == 0 ? BIG : TCP_STREAM_OUT_MAX;
 		start(&f);
+		/* so that most of it is still to be written */
+		assert_int_equal(uv_send_buffer_size((uv_handle_t *)&f.s->tcp, &small), 0);
 		for (int i = 0; i < steps; i++)
 			test_net_step(&f.t);
 		tcp_stream_cancel(f.s);
