@@ -182,11 +182,26 @@ static void t_rotation_during_a_write(void **state)
 	memset(big, 'x', sizeof(big));
 	setup(&f, NULL);
 	request_log_add(f.l, big, sizeof(big)); /* starts at once */
-	assert_int_equal(request_log_reopen(f.l, f.second, &info), 0);
+	assert_int_equal(request_log_reopen(f.l, f.path, &info), 0);
+	assert_int_equal(request_log_reopen(f.l, f.second, &info), 0); /* the last one counts */
 	add(&f, "after");
 	end_log(&f);
 	until_size(&f, f.path, sizeof(big) + 1);
 	expect_file(f.second, "after\n");
+	teardown(&f);
+}
+
+static void t_line_after_the_end(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	setup(&f, NULL);
+	add(&f, "one");
+	request_log_free(f.l, on_freed, &f);
+	add(&f, "two");
+	test_net_run_until(&f.t, &f.freed);
+	expect_file(f.path, "one\n");
 	teardown(&f);
 }
 
@@ -312,11 +327,11 @@ static void t_free_at_every_step(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(t_lines_are_appended), cmocka_unit_test(t_many_lines_in_order),
-		cmocka_unit_test(t_rotation),           cmocka_unit_test(t_rotation_during_a_write),
-		cmocka_unit_test(t_full_disk),          cmocka_unit_test(t_line_cut_by_a_full_disk),
-		cmocka_unit_test(t_memory_is_bounded),  cmocka_unit_test(t_cannot_be_opened),
-		cmocka_unit_test(t_free_at_every_step),
+		cmocka_unit_test(t_line_after_the_end),      cmocka_unit_test(t_lines_are_appended),
+		cmocka_unit_test(t_many_lines_in_order),     cmocka_unit_test(t_rotation),
+		cmocka_unit_test(t_rotation_during_a_write), cmocka_unit_test(t_full_disk),
+		cmocka_unit_test(t_line_cut_by_a_full_disk), cmocka_unit_test(t_memory_is_bounded),
+		cmocka_unit_test(t_cannot_be_opened),        cmocka_unit_test(t_free_at_every_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
