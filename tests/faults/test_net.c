@@ -270,10 +270,10 @@ static void flow_step(struct lfx *f, struct flow *w)
 	uv_run(&f->t.loop, UV_RUN_NOWAIT);
 }
 
-/* With faults for so many steps, and then to its end. */
+/* With faults while it is open, or for so many steps, and then to its end. */
 static bool flow_gets(struct lfx *f, struct flow *w, size_t wanted)
 {
-	for (int i = 0; i < 100 * STEPS && !w->ended; i++)
+	for (int i = 0; (i < 2 * STEPS || f->last != NULL) && !w->ended; i++)
 		flow_step(f, w);
 	if (!w->ended)
 		fault_end(); /* such as those that let nobody in */
