@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/err.h"
 #include "common/utf8.h"
 
 #define LOG_LINE_MAX  4096 /* bytes of a line; what does not fit is left out and marked */
@@ -22,6 +23,12 @@ static enum log_format log_form = LOG_TEXT;
 static int log_fd = STDERR_FILENO;
 static log_tap_fn *log_tap;
 static void *log_tap_ctx;
+/* Lines that could not be written, to be told with the next one that can. */
+static struct {
+	unsigned long lines;
+	int err;   /* of the last one */
+	bool half; /* a part of it stands there */
+} lost;
 /* Read without the lock for each call that is off: atomic. */
 static int log_level_now = LOG_WARNING;
 
@@ -381,43 +388,99 @@ static void put_fields(struct line *l, enum log_format form, const char *fmt, va
 	}
 }
 
-static void write_line(int fd, const char *text, size_t len)
+/* @return 0, or why it is not there in full; *ret_half: a part of it is */
+static int write_text(const char *text, size_t len, bool *ret_half)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
+	size_t done = 0;
+
+	while (log_fd >= 0 && done < len) {
+		ssize_t n = write(log_fd, text + done, len - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			return; /* nobody to tell: logging must not stop the work */
-		text += n;
-		len -= (size_t)n;
+		if (n <= 0) {
+			*ret_half = done > 0;
+			return n < 0 ? -errno : -EIO;
+		}
+		done += (size_t)n;
 	}
+	return 0;
+}
+
+static void make_line(struct line *l, enum log_level level, const struct log_ctx *ctx,
+		      const char *event, const char *fmt, va_list *ap)
+{
+	l->len = 0;
+	l->full = false;
+	put_head(l, log_form, level, ctx, event);
+	put_fields(l, log_form, fmt, ap);
+	if (log_form == LOG_JSON)
+		put_end(l, "}");
+}
+
+static void give_tap(struct line *l)
+{
+	if (log_tap == NULL)
+		return;
+	l->text[l->len] = '\0';
+	log_tap(log_tap_ctx, l->text);
+}
+
+static void make_lost_line(struct line *l, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void make_lost_line(struct line *l, const char *fmt, ...)
+{
+	static const struct log_ctx log = { .module = "log" };
+	va_list ap;
+
+	va_start(ap, fmt);
+	make_line(l, LOG_WARNING, &log, "log.lost", fmt, &ap);
+	va_end(ap);
+}
+
+/* Whatever the level: who reads must know that something is missing. */
+static void tell_lost(void)
+{
+	struct line l;
+	bool half;
+
+	if (lost.lines == 0)
+		return;
+	if (lost.half && write_text("\n", 1, &half) != 0)
+		return;
+	lost.half = false;
+	make_lost_line(&l, "lines=%lu text=%s", lost.lines, err_text(lost.err));
+	put_end(&l, "\n");
+	if (write_text(l.text, l.len, &lost.half) != 0)
+		return;
+	l.len--;
+	give_tap(&l);
+	lost.lines = 0;
 }
 
 void log_write(enum log_level level, const struct log_ctx *ctx, const char *event, const char *fmt,
 	       ...)
 {
 	struct line l;
-	int saved = errno;
+	int saved = errno, err;
+	bool half = false;
 	va_list ap;
 
-	l.len = 0;
-	l.full = false;
-	/* The lock is held while the line is built: its form and its place are of one log_setup. */
+	/* Logging must not stop the work: what cannot be written is left out, and told later.
+	 * The lock is held while the line is built: its form and its place are of one log_setup. */
 	(void)pthread_mutex_lock(&log_lock);
-	put_head(&l, log_form, level, ctx, event);
+	tell_lost();
 	va_start(ap, fmt);
-	put_fields(&l, log_form, fmt, &ap);
+	make_line(&l, level, ctx, event, fmt, &ap);
 	va_end(ap);
-	if (log_form == LOG_JSON)
-		put_end(&l, "}");
-	if (log_tap != NULL) {
-		l.text[l.len] = '\0';
-		log_tap(log_tap_ctx, l.text);
-	}
+	give_tap(&l);
 	put_end(&l, "\n");
-	write_line(log_fd, l.text, l.len);
+	err = lost.lines > 0 ? lost.err : write_text(l.text, l.len, &half);
+	if (err != 0) {
+		lost.lines++;
+		lost.err = err;
+		lost.half |= half;
+	}
 	(void)pthread_mutex_unlock(&log_lock);
 	errno = saved;
 }

@@ -28,11 +28,15 @@ struct log_ctx {
 	uint64_t id;
 };
 
-/** Lines go to @p fd. Called at start and at reload. Until the first call: warning, text, stderr.
+/** Lines go to @p fd (-1: nowhere). Called at start and at reload. Until the first call: warning,
+ * text, stderr.
  */
 void log_setup(enum log_level level, enum log_format format, int fd);
 bool log_enabled(enum log_level level);
 const char *log_level_name(enum log_level level);
+
+/* A line that cannot be written (a full disk) is left out; the first one that can is preceded by
+ * `log.lost`, with how many were left out and why. */
 
 /** A copy of each line that is written, for tests (NULL ends it). */
 typedef void log_tap_fn(void *ctx, const char *line);

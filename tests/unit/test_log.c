@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -256,6 +258,68 @@ static void t_lines_of_threads_do_not_mix(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* A line of a file, behind its time. */
+static const char *next_line(FILE *f)
+{
+	static char line[256];
+
+	assert_non_null(fgets(line, sizeof(line), f));
+	line[strcspn(line, "\n")] = '\0';
+	return strlen(line) > 21 && line[19] == 'Z' ? line + 21 : line;
+}
+
+static void t_lines_that_are_lost_are_told(void **state)
+{
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	FILE *f = tmpfile();
+
+	(void)state;
+	assert_true(full >= 0);
+	assert_non_null(f);
+	log_setup(LOG_ERROR, LOG_TEXT, full);
+	log_error(NULL, "first", "n=%d", 1);
+	log_error(NULL, "second", "n=%d", 2);
+	log_setup(LOG_ERROR, LOG_TEXT, fileno(f));
+	log_error(NULL, "third", "n=%d", 3);
+	log_error(NULL, "fourth", "n=%d", 4);
+	log_setup(LOG_WARNING, LOG_TEXT, null_fd);
+	rewind(f);
+	assert_string_equal(next_line(f),
+			    "warning log log.lost lines=2 text=\"No space left on device\"");
+	assert_string_equal(next_line(f), "error - third n=3");
+	assert_string_equal(next_line(f), "error - fourth n=4");
+	assert_null(fgets(last, sizeof(last), f));
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(close(full), 0);
+}
+
+/* As where the disk fills up within a line. */
+static void t_half_of_a_line_stands_alone(void **state)
+{
+	struct rlimit was, small;
+	FILE *f = tmpfile();
+
+	(void)state;
+	assert_non_null(f);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	small = was;
+	small.rlim_cur = 30;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	log_setup(LOG_WARNING, LOG_TEXT, fileno(f));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	log_warning(NULL, "abcdefghijklmnopqrstuvwxyz", "n=%d", 1);
+	log_warning(NULL, "second", "n=%d", 2);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	log_warning(NULL, "third", "n=%d", 3);
+	log_setup(LOG_WARNING, LOG_TEXT, null_fd);
+	(void)signal(SIGXFSZ, SIG_DFL);
+	rewind(f);
+	assert_string_equal(next_line(f), "warning -");
+	assert_string_equal(next_line(f), "warning log log.lost lines=2 text=\"File too large\"");
+	assert_string_equal(next_line(f), "warning - third n=3");
+	assert_int_equal(fclose(f), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +331,8 @@ int main(void)
 		cmocka_unit_test(t_limit_at_every_octet),
 		cmocka_unit_test(t_levels),
 		cmocka_unit_test(t_lines_of_threads_do_not_mix),
+		cmocka_unit_test(t_lines_that_are_lost_are_told),
+		cmocka_unit_test(t_half_of_a_line_stands_alone),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
