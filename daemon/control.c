@@ -110,6 +110,11 @@ static void on_written(uv_write_t *w, int err)
 	call_close(call);
 }
 
+static void tell_lost(const char *text, int err)
+{
+	log_error(&log_ctl, "control.lost", "err=%s text=%s", err_name(err), text);
+}
+
 /* Send @p root (taken over) as one line, then close. */
 static void call_send(struct control_call *call, json_t *root)
 {
@@ -137,8 +142,10 @@ static void call_send(struct control_call *call, json_t *root)
 	bufs[1] = uv_buf_init(newline, 1);
 	call->write.data = call;
 	err = uv_write(&call->write, (uv_stream_t *)&call->pipe, bufs, 2, on_written);
-	if (err != 0)
+	if (err != 0) {
+		tell_lost("an answer on the control socket cannot be sent", err);
 		call_close(call);
+	}
 }
 
 static bool lacks_memory(const struct control_call *call, const json_t *report)
@@ -172,15 +179,15 @@ void control_fail(struct control_call *call, int exit_code, const char *code, co
 
 static void call_dispatch(struct control_call *call, size_t len)
 {
-	json_error_t jerr;
-	json_t *root = json_loadb((const char *)call->in.data, len, 0, &jerr);
+	unsigned long failures = json_memory_failures();
+	json_t *root = json_loadb((const char *)call->in.data, len, 0, NULL);
 	const char *command = json_string_value(json_object_get(root, "command"));
 	const json_t *args = json_object_get(root, "args");
 
 	call->state = CALL_HANDLED;
 	call->owed = true;
 	(void)uv_timer_stop(&call->timer);
-	if (root == NULL && json_error_code(&jerr) == json_error_out_of_memory)
+	if (root == NULL && json_memory_failures() != failures)
 		control_fail(call, 1, err_name(ERR_NOMEM), "the daemon is out of memory");
 	else if (command == NULL || (args != NULL && !json_is_object(args)))
 		control_fail(call, 2, "PARSE",
@@ -194,9 +201,12 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *ret)
 {
 	struct control_call *call = h->data;
 	uint8_t *at = NULL;
+	int err = buf_reserve(&call->in, READ_CHUNK, &at);
 
 	(void)hint;
-	if (buf_reserve(&call->in, READ_CHUNK, &at) != 0)
+	if (err != 0)
+		tell_lost("a request on the control socket cannot be read", err);
+	if (err != 0)
 		*ret = uv_buf_init(NULL, 0);
 	else
 		*ret = uv_buf_init((char *)at, READ_CHUNK);
@@ -246,10 +256,15 @@ static void on_connection(uv_stream_t *s, int err)
 	struct control *c = s->data;
 	struct control_call *call;
 
-	if (err < 0 || c->stopping)
+	if (c->stopping)
 		return;
+	if (err < 0) {
+		tell_lost("a connection to the control socket cannot be taken", err);
+		return;
+	}
 	call = calloc(1, sizeof(*call));
 	if (call == NULL) {
+		tell_lost("a connection to the control socket waits", ERR_NOMEM);
 		(void)uv_timer_start(&c->again, on_again, ACCEPT_AGAIN_MS, 0);
 		return;
 	}
@@ -263,13 +278,17 @@ static void on_connection(uv_stream_t *s, int err)
 	c->clients = call;
 	c->n_clients++;
 	buf_init(&call->in, CONTROL_LINE_MAX);
-	if (uv_accept(s, (uv_stream_t *)&call->pipe) != 0 || c->n_clients > CONTROL_CLIENTS_MAX) {
-		call_close(call);
-		return;
+	err = uv_accept(s, (uv_stream_t *)&call->pipe);
+	if (err == 0 && c->n_clients > CONTROL_CLIENTS_MAX)
+		err = ERR_LIMIT;
+	if (err == 0) {
+		(void)uv_timer_start(&call->timer, on_late, CONTROL_REQUEST_MS, 0);
+		err = uv_read_start((uv_stream_t *)&call->pipe, on_alloc, on_read);
 	}
-	(void)uv_timer_start(&call->timer, on_late, CONTROL_REQUEST_MS, 0);
-	if (uv_read_start((uv_stream_t *)&call->pipe, on_alloc, on_read) != 0)
+	if (err != 0) {
+		tell_lost("a connection to the control socket is closed", err);
 		call_close(call);
+	}
 }
 
 /* Whether a daemon listens at @p path. A left-over file of a crashed one is refused; anything else

@@ -234,6 +234,16 @@ static void tell_standing(struct row *r)
 		    rsv_profile_name(r->profile), h->host, (unsigned)h->port, events[c->standing]);
 }
 
+/* For our own lack: what DNS says of a domain is a result. */
+static void tell_failed(const struct row *r, int err)
+{
+	char domain[DNSNAME_TEXT_MAX];
+
+	log_warning(&discovery_log, "discovery.failed", "profile=%s domain=%s err=%s text=%s",
+		    rsv_profile_name(r->profile), discovery_subject(r, domain), err_name(err),
+		    "this look shows nothing; what was known stays until the next");
+}
+
 static void on_remembered(struct rsv_discover *op, const struct rsv_discovery *res)
 {
 	struct row *r = op->owner;
@@ -253,6 +263,8 @@ static void on_remembered(struct rsv_discover *op, const struct rsv_discovery *r
 		(void)snprintf(c->target, sizeof(c->target), "%s", res->selected.target);
 		tell_standing(r);
 		discovery_cache_save(r);
+	} else {
+		tell_failed(r, res->err);
 	}
 	look_ends(r);
 }
@@ -443,13 +455,19 @@ static void on_discovered(struct rsv_discover *op, const struct rsv_discovery *r
 {
 	struct row *r = op->owner;
 
-	if (r->unfinished || res->err != 0) {
+	int err = res->err;
+
+	if (r->unfinished) {
+		look_ends(r);
+		return;
+	}
+	if (err == 0)
+		err = dns_name_is_set(&r->domain) ? keep_set(r, res) : keep_manual(r, res);
+	if (err != 0) {
+		tell_failed(r, err);
 		look_ends(r);
 	} else if (!dns_name_is_set(&r->domain)) {
-		if (keep_manual(r, res) == 0)
-			judge(r);
-		look_ends(r);
-	} else if (keep_set(r, res) != 0) {
+		judge(r);
 		look_ends(r);
 	} else {
 		r->keep_until_ms =

@@ -165,10 +165,13 @@ void events_add(struct events *e, const struct event *ev)
 	if (e == NULL)
 		return;
 	r = event_record_new(ev, e->last + 1, clock_wall_ms(e->p.clock));
-	if (r == NULL) {
-		e->lost += ev->kept ? 1 : 0;
-		return;
+	if (r == NULL && ev->kept) {
+		e->lost++;
+		log_error(&log_events, "events.lost", "name=%s text=%s", ev->name,
+			  "out of memory: an event is not remembered");
 	}
+	if (r == NULL)
+		return;
 	e->last++;
 	slot = &e->ring[e->last % EVENTS_RING];
 	event_record_unref(*slot);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "common/hresult.h"
+#include "common/json_memory.h"
 #include "daemon/events_priv.h"
 
 enum reader_state {
@@ -101,11 +102,23 @@ static void on_closed(uv_handle_t *h)
 	free(rd);
 }
 
+/* The page is handed out in a later turn of the loop: whether it is whole is known now. */
+static json_t *make_whole_page(const struct events_reader *rd)
+{
+	unsigned long failures = json_memory_failures();
+	json_t *page = make_page(rd);
+
+	if (json_memory_failures() == failures)
+		return page;
+	json_decref(page);
+	return NULL;
+}
+
 static void finish(struct events_reader *rd)
 {
 	struct events *e = rd->e;
 
-	rd->page = make_page(rd);
+	rd->page = make_whole_page(rd);
 	rd->state = READER_CLOSING;
 	for (struct events_reader **at = &e->readers; *at != NULL; at = &(*at)->next) {
 		if (*at != rd)
