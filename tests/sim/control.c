@@ -63,7 +63,9 @@ static void finish(struct client *c, const char *line)
 	*c = (struct client){ 0 };
 	if (was.fd >= 0)
 		(void)close(was.fd);
+	play_begin();
 	was.answer(was.ctx, line);
+	play_end();
 	free(was.line);
 }
 

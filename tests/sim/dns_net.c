@@ -170,8 +170,7 @@ void sim_dns_net_apply(struct sim_dns_server *s)
 {
 	bool udp = !s->ways.down, tcp = udp && !s->ways.no_tcp;
 
-	if (places == NULL)
-		places = sim_alloc(sizeof(*places));
+	places = sim_part(SIM_PART_DNS_NET, sizeof(*places));
 	if (udp && !s->udp_open)
 		sim_udp_open(&s->at, on_datagram, s);
 	else if (!udp && s->udp_open)

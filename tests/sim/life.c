@@ -41,8 +41,10 @@ static void take_line(void)
 	line_len = 0;
 	(void)snprintf(world->log[world->n_log++ % LOG_LINES], LOG_WIDTH, "%.*s", LOG_WIDTH - 1,
 		       line);
+	play_begin();
 	if (life_process->line != NULL)
 		life_process->line(life_process->ctx, line);
+	play_end();
 }
 
 void life_stderr(const char *text, size_t len)

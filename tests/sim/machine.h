@@ -95,6 +95,9 @@ extern struct world *world;
 void *block_get(size_t size);
 void block_put(void *p);
 void event_at_us(uint64_t at_us, sim_event_fn *fn, void *ctx, uint64_t arg);
+/** Around what is not the program's, for sim_plays(). */
+void play_begin(void);
+void play_end(void);
 /** When the next one comes; NEVER_US. */
 uint64_t event_next_us(void);
 /** Let time pass up to the next event and carry it out. */

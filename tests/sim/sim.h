@@ -58,7 +58,13 @@ uint64_t sim_seed(void);
  */
 void *sim_alloc(size_t size);
 /** What a model keeps in the world, one of each: made, zeroed, when it is first asked for. */
-enum sim_part { SIM_PART_DNS, SIM_PART_KMS_HOSTS, SIM_PART_KMS_CLIENTS, SIM_N_PARTS };
+enum sim_part {
+	SIM_PART_DNS,
+	SIM_PART_DNS_NET,
+	SIM_PART_KMS_HOSTS,
+	SIM_PART_KMS_CLIENTS,
+	SIM_N_PARTS
+};
 void *sim_part(enum sim_part which, size_t size);
 struct rng *sim_rng(void);
 
@@ -183,6 +189,8 @@ void sim_signal(int signum);
 void sim_crash(void) __attribute__((noreturn));
 /** Virtual time that a write to disk takes; default 2. */
 void sim_disk_ms(uint32_t ms);
+/** Whether it is a model or a callback of the test that runs now, and not the program. */
+bool sim_plays(void);
 /** Descriptors the program has open that stand for sockets; its heap (0 where that cannot be known:
  * sanitizers and glibc tell). */
 size_t sim_open_sockets(void);

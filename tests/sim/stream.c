@@ -257,7 +257,9 @@ void conn_end_model(struct sim_conn *c, int err)
 	if (c->owner != OWNER_MODEL)
 		return;
 	c->n_events++; /* it stays while the model is told */
+	play_begin();
 	ops->closed(c, err);
+	play_end();
 	c->n_events--;
 	conn_release(c, false);
 }

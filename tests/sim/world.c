@@ -157,6 +157,23 @@ void event_at_us(uint64_t at_us, sim_event_fn *fn, void *ctx, uint64_t arg)
 		swap(i, (i - 1) / 2);
 }
 
+static unsigned playing;
+
+void play_begin(void)
+{
+	playing++;
+}
+
+void play_end(void)
+{
+	playing--;
+}
+
+bool sim_plays(void)
+{
+	return playing > 0;
+}
+
 uint64_t event_next_us(void)
 {
 	return world->n_events > 0 ? world->events[0].at_us : NEVER_US;
@@ -177,7 +194,9 @@ void event_run(void)
 		swap(i, c);
 	}
 	time_pass_to(e.at_us);
+	play_begin();
 	e.fn(e.ctx, e.arg);
+	play_end();
 }
 
 void sim_at(uint64_t at_ms, sim_event_fn *fn, void *ctx, uint64_t arg)
