@@ -85,6 +85,19 @@ $(BUILD)/faults/test_%: $(BUILD)/tests/faults/test_%.o $(FAULT_LIB) $(FAULT_OTHE
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# test_daemon: the whole program in the played machine (below). What the calls of fault_calls.c pass on goes there, as the others.
+FAULT_SIM     := $(BUILD)/faults/sim
+$(FAULT_SIM)/libkmsbeacon.a: $(BUILD)/faults/libkmsbeacon.a $(BUILD)/sim/calls
+	@mkdir -p $(@D)
+	$(call say,COPY,$@)
+	$(Q)objcopy --redefine-syms=$(BUILD)/sim/calls $< $@
+
+$(FAULT_SIM)/fault_calls.o: $(BUILD)/tests/faults/fault_calls.o $(BUILD)/sim/calls
+	@mkdir -p $(@D)
+	$(Q)objcopy --redefine-syms=$(BUILD)/sim/calls $< $@
+
+$(BUILD)/faults/test_daemon: $(addprefix $(BUILD)/tests/faults/,test_daemon.o fault.o silent.o) $(FAULT_SIM)/fault_calls.o
+
 .PHONY: faults fault-bins
 fault-bins: $(FAULT_BINS)
 
@@ -115,6 +128,10 @@ $(BUILD)/sim/libkmsbeacon.a: $(BUILD)/libkmsbeacon.a $(BUILD)/sim/calls
 $(BUILD)/sim/libuv.a: $(LIBUV_A) $(BUILD)/sim/calls
 	$(call say,COPY,$@)
 	$(Q)objcopy --redefine-syms=$(BUILD)/sim/calls $< $@
+
+$(BUILD)/faults/test_daemon: $(SIM_OBJS) $(FAULT_SIM)/libkmsbeacon.a $(BUILD)/sim/libuv.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SIM_LDLIBS)
 
 $(BUILD)/sim/test_%: $(BUILD)/tests/sim/test_%.o $(SIM_OBJS) $(SIM_LIBS)
 	$(call say,LINK,$@)

@@ -37,7 +37,8 @@ struct fault_scenario {
 	void (*begin)(void);
 	void (*end)(void);
 	/** Where a run takes long: so many faults of a kind, spread over its calls, the first by
-	 * $FAULTS_SEED (else by the time of day, and printed). 0, or FAULTS=all: each of them. */
+	 * $FAULTS_SEED (1 unless given: a run says the same as the one before). 0, or FAULTS=all:
+	 * each of them. */
 	unsigned at_most;
 };
 
@@ -52,6 +53,19 @@ void fault_is_child(bool counts);
 
 /** Of this run. */
 enum fault_kind fault_kind(void);
+
+/** How to repeat this run, as a line. */
+const char *fault_repeat(void);
+/** Calls that were made to fail in this run. */
+unsigned fault_hits(void);
+/** Where the first of them was made, as "fault_call_malloc < buf_reserve < on_alloc < ..."; ""
+ * where none was, or without the sanitizers. */
+const char *fault_site_text(void);
+/** Whether it was this call ("": any), made for this function of the program. */
+bool fault_site_has(const char *call, const char *function);
+
+/** What says whether a call now is a played peer's, in place of the section of tests/lib. */
+void fault_peers(bool (*is_peer)(void));
 
 /** For fault_calls.c: whether this call has to fail. */
 bool fault_hit(enum fault_kind kind);

@@ -13,6 +13,7 @@
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -328,7 +329,7 @@ size_t fault_call_fwrite(const void *p, size_t size, size_t n, FILE *f)
 int fault_call_fflush(FILE *f);
 int fault_call_fflush(FILE *f)
 {
-	if (!disk_fails())
+	if (__fpending(f) == 0 || !disk_fails())
 		return fflush(f);
 	f->_flags |= STREAM_ERROR;
 	return EOF;
@@ -345,22 +346,25 @@ int fault_call_close(int fd)
 	return -1;
 }
 
+static int full; /* open before any life, which may leave nothing open */
+
+__attribute__((constructor)) static void open_full(void)
+{
+	full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+}
+
 /* What goes wrong in the thread that writes is told to the callback. */
 int fault_call_uv_fs_write(uv_loop_t *l, uv_fs_t *rq, uv_file fd, const uv_buf_t bufs[], unsigned n,
 			   int64_t at, uv_fs_cb cb);
 int fault_call_uv_fs_write(uv_loop_t *l, uv_fs_t *rq, uv_file fd, const uv_buf_t bufs[], unsigned n,
 			   int64_t at, uv_fs_cb cb)
 {
-	static int full = -1;
 	uv_buf_t half;
 
 	if (fault_hit(FAULT_UV))
 		return UV_ENOMEM;
-	if (disk_fails()) {
-		if (full < 0)
-			full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	if (disk_fails())
 		return uv_fs_write(l, rq, full, bufs, n, at, cb);
-	}
 	half = uv_buf_init(bufs[0].base, (unsigned)written(bufs[0].len));
 	return half.len < bufs[0].len ? uv_fs_write(l, rq, fd, &half, 1, at, cb)
 				      : uv_fs_write(l, rq, fd, bufs, n, at, cb);

@@ -1,0 +1,58 @@
+#include "tests/faults/silent.h"
+
+#include <stddef.h>
+
+#include "tests/faults/fault.h"
+
+/* The call ("": any) and a function of the program that it was made for, then why nothing has to be
+ * said. tools/run-tests sees to it that there is such a function. */
+#define SILENT(X)                                                                                  \
+	X("", next_attempt,                                                                        \
+	  "an exchange that cannot begin counts as one without an answer: the "                    \
+	  "next attempt follows; told where none is left")                                         \
+	X("", take_message, "what cannot be read is no answer: the next attempt follows")          \
+	X("", start_probe, "one probe of health.fall: told when the host counts as down")          \
+	X("", find_source, "the addresses of a host stay in the order of DNS")                     \
+	X("", kms_link_start, "one probe, or one try of a relayed request")                        \
+	X("", silence_new, "servers that were silent are asked again each time")                   \
+	X("", note_attempt, "a line less in what discovery tells of its way")                      \
+	X("", rsv_d_step, "the same")                                                              \
+	X("", notify_read, "the server sends its NOTIFY again, and the refresh comes anyway")      \
+	X("ftruncate", lock_take, "the lock is held; only its holder's number is not in the file") \
+	X("", sync_folder, "the file is whole; after a power cut the old one may stand there")     \
+	X("open", listener_new, "clients that find no descriptor wait, in place of being closed")  \
+	X("accept4", accept_waiting, "nobody waited: one that is turned away is told of")          \
+	X("setsockopt", keep_alive, "that a silent peer has gone shows with the next request")     \
+	X("", ask_server,                                                                          \
+	  "a server of the zone that could not be asked did not prove: told "                      \
+	  "where less than half of them did")                                                      \
+	X("", rpc_client_bind, "as kms_link_start")                                                \
+	X("uv_read_start", on_connected, "as kms_link_start; for DNS over TCP as next_attempt")    \
+	X("uv_try_write", tcp_stream_write, "the same")                                            \
+	X("write", write_text, "told by log.lost, with the next line that can be written")
+
+static const struct {
+	const char *call, *function;
+} silent[] = {
+#define ROW(call, function, reason) { call, #function },
+	SILENT(ROW)
+#undef ROW
+};
+
+/* What was only read, a socket, or a log each of whose writes was looked at is closed, whatever
+ * close() says. A file that was written in whole is another matter. */
+static bool is_harmless_close(void)
+{
+	return fault_site_has("close", "fault_call_close") &&
+	       !fault_site_has("close", "file_replace") && !fault_site_has("close", "lab_keygen");
+}
+
+bool silent_is_right(void)
+{
+	if (is_harmless_close())
+		return true;
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+		if (fault_site_has(silent[i].call, silent[i].function))
+			return true;
+	return false;
+}
