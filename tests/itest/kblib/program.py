@@ -39,14 +39,14 @@ class Result:
         return f"$ {' '.join(self.argv)}\n{self.out}{self.err}exit code {self.code}"
 
 
-def run_program(argv, dns_port=None, timeout_s=90, stdin=None, env=None, cwd=None, preexec=die_with_parent):
-    """Run to the end."""
-    argv = [PROGRAM, *(str(a) for a in argv)]
+def run_program(argv, dns_port=None, timeout_s=90, stdin=None, env=None, cwd=None, preexec=die_with_parent, prefix=()):
+    """Run to the end. `prefix`: a command that runs it."""
+    argv = [*prefix, PROGRAM, *(str(a) for a in argv)]
     p = subprocess.run(
         argv, input=stdin, stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True, text=True,
         errors="replace", timeout=timeout_s * SLOWER, env=environment(dns_port, **(env or {})), cwd=cwd, preexec_fn=preexec,
     )
-    r = Result(["kmsbeacon", *argv[1:]], p.returncode, p.stdout, p.stderr)
+    r = Result(["kmsbeacon", *argv[len(prefix) + 1 :]], p.returncode, p.stdout, p.stderr)
     assert p.returncode >= 0, f"killed by signal {-p.returncode}: {r}"
     return r
 
@@ -54,9 +54,9 @@ def run_program(argv, dns_port=None, timeout_s=90, stdin=None, env=None, cwd=Non
 class Daemon(Process):
     """`kmsbeacon run`. stop() asserts a clean end: exit code 0."""
 
-    def __init__(self, config, name="daemon", dns_port=None, env=None, preexec=die_with_parent):
+    def __init__(self, config, name="daemon", dns_port=None, env=None, preexec=die_with_parent, prefix=()):
         self.config = str(config)
-        argv = [PROGRAM, "run", "-c", self.config]
+        argv = [*prefix, PROGRAM, "run", "-c", self.config]
         super().__init__(name, argv, env=environment(dns_port, **(env or {})), preexec=preexec)
 
     def command(self, *args, **how):
