@@ -377,6 +377,32 @@ static void t_cancel_with_many_in_line(void **state)
 	}
 }
 
+static bool silent_about_the_zone(struct pub_site_server *v, const struct fake_dns_request *rq)
+{
+	(void)v;
+	return rq->msg->qtype == DNS_TYPE_NS ||
+	       (rq->msg->qtype == DNS_TYPE_SOA && rq->msg->opcode == DNS_OPCODE_QUERY);
+}
+
+/* Those whose update was taken wait for a turn to ask for the name servers of their zone. */
+static void t_cancel_in_line_for_the_proof(void **state)
+{
+	struct pub_reconcile_params p = { .request = { .mode = PUB_PUBLISH } };
+
+	(void)state;
+	pub_site_init(&s);
+	pub_site_configure_many(&s, PUB_SITE_ZONES);
+	s.servers[SITE_PRIMARY].instead = silent_about_the_zone;
+	p.targets = s.targets;
+	p.journal = s.journal;
+	pub_site_start(&s, &run, &p);
+	uv_ref((uv_handle_t *)&s.wake);
+	while (s.servers[SITE_PRIMARY].updates < PUB_SITE_ZONES && !run.done)
+		uv_run(&s.t.loop, UV_RUN_ONCE);
+	uv_unref((uv_handle_t *)&s.wake);
+	cancel_after(20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -395,6 +421,7 @@ int main(void)
 		cmocka_unit_test(t_refused_by_a_server_that_is_named),
 		cmocka_unit_test(t_cancel_at_every_step),
 		cmocka_unit_test(t_cancel_with_many_in_line),
+		cmocka_unit_test(t_cancel_in_line_for_the_proof),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
