@@ -273,7 +273,6 @@ static void on_update(struct dns_client *c, const struct dns_outcome *o)
 		it->result->addr = o->server;
 	if (o->err == ERR_OK) {
 		it->updated = true;
-		pub_item_mark(it, PUB_MARK_TAKEN);
 		if (it->own_zone != NULL) /* and in later runs, where it is kept */
 			pub_zone_prefer(it->own_zone, &o->server);
 		start_proof(it);

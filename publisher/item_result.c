@@ -161,12 +161,13 @@ static void find_unknown(struct pub_item *it)
 	}
 }
 
-/* NOERROR, and the zone is what it was: the server ignored the update (another view, a frozen
- * copy), and nobody brought back what it never took away. */
-static bool was_ignored(const struct pub_item *it, const struct pub_proof_outcome *o)
+/* The server said that it did it, shows the record all the same, and the zone has changed since it
+ * was read: it went, and somebody put it there again. Where the zone is what it was the server
+ * ignored the update (another view, a frozen copy); where nobody knows, the intent stays. */
+static bool was_undone(const struct pub_item *it, const struct pub_proof_outcome *o)
 {
-	return it->updated && o->block == PUB_BLOCK_NO_EFFECT && o->has_serial &&
-	       o->serial == it->serial_before;
+	return it->updated && o->block == PUB_BLOCK_NO_EFFECT && o->has_serial && !it->from_cache &&
+	       o->serial != it->serial_before;
 }
 
 void pub_item_prove(struct pub_item *it, struct pub_proof_outcome *o)
@@ -187,8 +188,8 @@ void pub_item_prove(struct pub_item *it, struct pub_proof_outcome *o)
 	r->ttl_s = o->ttl_s;
 	if (o->err != ERR_OK)
 		return;
-	if (was_ignored(it, o))
-		pub_item_mark(it, PUB_MARK_INTENT); /* as before it said that it did it */
+	if (was_undone(it, o))
+		pub_item_mark(it, PUB_MARK_UNDONE);
 	if (o->block == PUB_BLOCK_NONE && o->primary_err == ERR_OK) {
 		if (it->updated)
 			pub_item_mark(it, PUB_MARK_PROVEN);

@@ -30,7 +30,7 @@ enum pub_rec_state {
 	PUB_REC_INTENT_DELETE,
 	PUB_REC_ADOPTED,   /* wanted, and it was there before us: not ours to remove */
 	PUB_REC_WITHDRAWN, /* we removed it, and remember it to notice who brings it back */
-	PUB_REC_DELETED,   /* a server said that it is gone; no read has shown that yet */
+	PUB_REC_DELETED,   /* it went and came back before any read has shown it gone */
 	PUB_REC_STATE_COUNT_,
 };
 const char *pub_rec_state_name(enum pub_rec_state s);

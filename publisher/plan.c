@@ -453,7 +453,7 @@ static void mark_seen(struct planner *p, size_t i)
 		mark(p, PUB_MARK_INTENT, srv, host, PUB_REC_INTENT_DELETE, returns);
 		/* Whoever puts it back before a read has shown it gone must be counted, too. */
 		if (p->in->remember)
-			mark(p, PUB_MARK_TAKEN, srv, host, PUB_REC_DELETED, returns);
+			mark(p, PUB_MARK_UNDONE, srv, host, PUB_REC_DELETED, returns);
 		mark(p, PUB_MARK_PROVEN, srv, host, watch ? PUB_REC_WITHDRAWN : PUB_REC_NONE,
 		     watch ? returns : 0);
 		mark(p, PUB_MARK_REVERT, srv, host, rec != NULL ? rec->state : PUB_REC_NONE,

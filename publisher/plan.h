@@ -71,7 +71,7 @@ struct pub_change {
 enum pub_mark_when {
 	PUB_MARK_NOW,    /* DNS as read says so */
 	PUB_MARK_INTENT, /* before the UPDATE leaves */
-	PUB_MARK_TAKEN,  /* when the server has answered that it did it */
+	PUB_MARK_UNDONE, /* when the server did it, and it is there again already */
 	PUB_MARK_PROVEN, /* when the primary shows the change */
 	PUB_MARK_REVERT, /* when the server verifiably did not do it */
 };
