@@ -109,7 +109,8 @@ static void make_world(struct world *w, const uint8_t *head, const struct pub_re
 		.drain = (head[0] & 128u) != 0,
 		.keep_last = (head[1] & 128u) != 0,
 		.cautious = (head[1] & 64u) != 0,
-		.remember = (head[1] & 32u) != 0,
+		/* item_plan.c: who is cautious refreshes, and who refreshes remembers */
+		.remember = (head[1] & (32u | 64u)) != 0,
 	};
 }
 
