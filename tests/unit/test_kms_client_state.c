@@ -222,6 +222,8 @@ static void t_failures_of_the_exchange(void **state)
 		{ ERR_TIMEOUT, 0, 0x800706BA, false },
 		{ -111, 0, 0x800706BA, false },
 		{ ERR_RPC_NO_INTERFACE, 0, 0x800706B5, false },
+		{ ERR_RPC_NAK, 0, 0x800706BE, false },
+		{ ERR_RPC_SYNTAX, 0, 0x800706BE, false },
 		{ ERR_RPC_FAULT, 0, 0x800706BE, false },
 		{ ERR_RPC_MALFORMED, 0, 0x800706BE, false },
 		{ 0, 0xC004F06C, 0xC004F06C, false },

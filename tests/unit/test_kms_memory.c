@@ -236,6 +236,67 @@ static void t_times_that_cannot_be(void **state)
 	end(&f);
 }
 
+/* Rows whose id is none are passed over, and are no reason to begin anew. */
+static void t_ids_that_are_none(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	(void)serve(&f, 1, "pc");
+	close_memory(&f);
+	open_memory(&f);
+	(void)sql(&f, "INSERT INTO kms_client SELECT kind, x'0102', seen_ms, name, before, "
+		      "duplicate FROM kms_client");
+	(void)sql(&f, "INSERT INTO kms_count SELECT 7, x'', seen_ms FROM kms_count");
+	close_memory(&f);
+	open_memory(&f);
+	assert_int_equal(kms_clients_count(&f.m.clients, now_ms(&f)), 1);
+	assert_int_equal(kms_count_now(&f.m.count, now_ms(&f)), 1);
+	end(&f);
+}
+
+/* A full table forgets who was seen first, and so does the file. */
+static void t_no_more_rows_than_clients(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	kms_clients_done(&f.m.clients);
+	kms_clients_init(&f.m.clients, 3, &f.t.rng);
+	for (uint32_t i = 1; i <= 5; i++) {
+		f.t.clock.wall_ms++;
+		(void)serve(&f, i, "pc");
+		if (i == 3)
+			wait_for_save(&f);
+	}
+	close_memory(&f);
+	open_memory(&f);
+	assert_int_equal(sql(&f, "SELECT count(*) FROM kms_client"), 3);
+	assert_false(serve(&f, 5, "pc").other_name);
+	assert_true(serve(&f, 4, "moved").other_name);
+	assert_false(serve(&f, 2, "moved").other_name); /* forgotten */
+	end(&f);
+}
+
+static void t_one_duplicate_among_others(void **state)
+{
+	struct kms_duplicate d[4];
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	for (uint32_t i = 1; i <= 3; i++)
+		(void)serve(&f, i, "pc");
+	(void)serve(&f, 2, "clone");
+	(void)serve(&f, 3, "pc");
+	assert_int_equal(kms_clients_list_duplicates(&f.m.clients, d, 4), 1);
+	assert_string_equal(d[0].machine[0], "clone");
+	assert_string_equal(d[0].machine[1], "pc");
+	end(&f);
+}
+
 /* Nothing is lost by it, and what is not yet written goes with the next one. */
 static void t_state_file_that_cannot_be_written(void **state)
 {
@@ -285,6 +346,9 @@ int main(void)
 		cmocka_unit_test(t_a_restart_forgets_nothing),
 		cmocka_unit_test(t_kinds_are_kept_apart),
 		cmocka_unit_test(t_times_that_cannot_be),
+		cmocka_unit_test(t_ids_that_are_none),
+		cmocka_unit_test(t_no_more_rows_than_clients),
+		cmocka_unit_test(t_one_duplicate_among_others),
 		cmocka_unit_test(t_state_file_that_cannot_be_written),
 		cmocka_unit_test(t_without_a_state_file),
 	};

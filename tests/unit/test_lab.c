@@ -321,6 +321,8 @@ static void t_key_files(void **state)
 		{ "z" KEY_TEXT "\n", ERR_LAB_MALFORMED },
 		{ "zz0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n",
 		  ERR_LAB_MALFORMED },
+		{ "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1z\n",
+		  ERR_LAB_MALFORMED },
 	};
 	struct lab_key want = vector_key(), k;
 	struct err_info info;

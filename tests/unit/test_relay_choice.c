@@ -27,7 +27,7 @@ static uint64_t network(const char *text)
 
 static void t_networks(void **state)
 {
-	struct addr mapped;
+	struct addr mapped, none = { 0 };
 	static const uint8_t ip[16] = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 };
 
 	(void)state;
@@ -41,6 +41,8 @@ static void t_networks(void **state)
 	assert_true(relay_hash_address(&mapped) != network("2001:db8:0:1::1"));
 	/* the same on every machine and in every version: clients would move otherwise */
 	assert_true(network("192.0.2.1") == UINT64_C(0x492D47C046214554));
+	assert_true(relay_hash_address(&none) == relay_hash_network(&none));
+	assert_true(relay_hash_address(&none) != network("0.0.0.0"));
 	assert_true(relay_hash_name("winkms1") == UINT64_C(0x4DAFCBE7B7545825));
 }
 

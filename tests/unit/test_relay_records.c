@@ -213,6 +213,32 @@ static void t_R11_clocks_apart_are_named(void **state)
 	teardown(&f);
 }
 
+static void t_a_line_without_an_event(void **state)
+{
+	struct addr one = test_addr("192.0.2.1:50001");
+	struct relay_record r = { .client = &one, .upstream = "winkms1", .version = { 6, 0 } };
+	struct fixture f;
+	struct buf b;
+
+	(void)state;
+	setup_params(&f);
+	f.p.on_event = NULL;
+	f.p.request_log = f.file;
+	start(&f);
+	record(&r);
+	assert_int_equal(f.events, 0);
+	kms_service_set_request_log(f.s, NULL); /* and it ends while the service does */
+	kms_service_free(f.s, on_freed, &f);
+	test_net_run_until(&f.t, &f.freed);
+	f.s = NULL;
+	buf_init(&b, 65536);
+	assert_int_equal(file_read(f.file, &b), 0);
+	assert_int_equal(buf_append(&b, "", 1), 0);
+	assert_non_null(strstr((const char *)b.data, "upstream=winkms1"));
+	buf_done(&b);
+	teardown(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +247,7 @@ int main(void)
 		cmocka_unit_test(t_lines_are_bounded_the_file_has_all),
 		cmocka_unit_test(t_the_file_comes_and_goes),
 		cmocka_unit_test(t_R11_clocks_apart_are_named),
+		cmocka_unit_test(t_a_line_without_an_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
