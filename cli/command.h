@@ -16,7 +16,6 @@ enum { CLI_YES = 0, CLI_NO = 1, CLI_USAGE = 2 };
 enum { NAGIOS_OK = 0, NAGIOS_WARNING = 1, NAGIOS_CRITICAL = 2, NAGIOS_UNKNOWN = 3 };
 
 #define CLI_OPTIONS_MAX 24
-#define CLI_VALUES_MAX  4096 /* of one option, or positional arguments */
 
 struct cli_option {
 	char letter;      /* 0: long form only */

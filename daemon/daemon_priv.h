@@ -118,8 +118,6 @@ void daemon_request_drain_status(struct daemon *d, struct control_call *call, co
 void daemon_request_resume(struct daemon *d, struct control_call *call, const json_t *args);
 /** RFC 3339; null for 0. */
 json_t *daemon_time_json(int64_t wall_ms);
-/** `status` (design §3); a new reference. */
-json_t *daemon_status(struct daemon *d);
 /** Read the file again; on success it is in force, else the old one stays and @p errs says why. 0
  * or ERR_CONFIG. */
 int daemon_reload(struct daemon *d, struct config_errors *errs);

@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/version.h"
 #include "daemon/daemon_priv.h"
 #include "daemon/publish_request.h"
@@ -147,7 +146,8 @@ static json_t *status_notify(const struct daemon *d)
 			 "ignored", (json_int_t)n.ignored, "dropped", (json_int_t)n.dropped);
 }
 
-json_t *daemon_status(struct daemon *d)
+/* `status`; a new reference. */
+static json_t *daemon_status(struct daemon *d)
 {
 	uint64_t up_ms = clock_mono_ms(d->env.net.clock) - d->started_ms;
 

@@ -29,12 +29,16 @@
  *   100   4  flags: 1 = runs in a virtual machine
  *   104 128  machine name, 64 UTF-16LE units, zero-filled
  *
- * Test vector, made with python3-cryptography (tests/lib/lab_vectors.py; tests/unit/test_lab.c has
- * a request too): lab key 000102...1e1f key id  06f18656d31f6d03 c2s key
- * f3665ed49eea114d3df1a1a57b6c98191b06d58c72e2f540230477ab55c1950e s2c key
- * 4ab729f9ec9803d0ec4ff78f7fb6a0e0ab4dddb7884bc38aa1f145db1a4cd4e6 response with CMID
- * 10111213-...-1e1f, client time 2026-11-21T12:00:00Z, request nonce a0a1...ab, count 26, intervals
- * 120 and 10080, host PID "lab-host-pid", nonce b0b1...bb
+ * Test vector, made with python3-cryptography (tests/tools/make_lab_vectors.py;
+ * tests/unit/test_lab.c has a request too):
+ *
+ *   lab key  000102...1e1f
+ *   key id   06f18656d31f6d03
+ *   c2s key  f3665ed49eea114d3df1a1a57b6c98191b06d58c72e2f540230477ab55c1950e
+ *   s2c key  4ab729f9ec9803d0ec4ff78f7fb6a0e0ab4dddb7884bc38aa1f145db1a4cd4e6
+ *
+ * Response with CMID 10111213-...-1e1f, client time 2026-11-21T12:00:00Z, request nonce a0a1...ab,
+ * count 26, intervals 120 and 10080, host PID "lab-host-pid", nonce b0b1...bb
  *   0100424c06f18656d31f6d03b0b1b2b3b4b5b6b7b8b9babb6ea95c6536c3c989
  *   0b52b23cdf4b5828eacef0e615f6d3c5747d31ccd675f713c0fdf2bd8e6fd921
  *   db60fa07181d66a8fe943c9eb2a209d94653d45a2b3d61dc3b3817dc037a215b

@@ -157,6 +157,9 @@ static void close_handles(struct kms_pool *p)
 	uv_close((uv_handle_t *)&p->prepare, on_handle_closed);
 }
 
+/* Set the timer where something is due earlier than it knows. */
+static void arm(struct kms_pool *p);
+
 static void deliver(struct kms_pool *p)
 {
 	/* What ends inside these done() is the next turn's: nobody can keep us here. */
@@ -182,7 +185,7 @@ void pool_settle(struct kms_pool *p)
 		close_handles(p);
 		return;
 	}
-	pool_arm(p);
+	arm(p);
 }
 
 static enum kms_pool_stage stage_of(const struct kms_pool_call *c)
@@ -222,7 +225,7 @@ static void on_timer(uv_timer_t *t)
 	p->in_timer = false;
 }
 
-void pool_arm(struct kms_pool *p)
+static void arm(struct kms_pool *p)
 {
 	uint64_t now = uv_now(p->p.net->loop), at = pool_grow_at(p), next;
 
@@ -268,7 +271,7 @@ void kms_pool_call_start(struct kms_pool *p, struct kms_pool_call *c, const uint
 		if (c->state == PC_QUEUED && !pool_has_room(p))
 			pool_call_end(c, ERR_LIMIT, KMS_POOL_WAITING);
 	}
-	pool_arm(p);
+	arm(p);
 }
 
 void kms_pool_call_cancel(struct kms_pool_call *c)
@@ -284,7 +287,7 @@ void kms_pool_call_cancel(struct kms_pool_call *c)
 		give_up(c, ERR_CANCELED, c->deadline.at);
 		break;
 	}
-	pool_arm(c->pool);
+	arm(c->pool);
 }
 
 static uint32_t bound_u32(uint32_t v, uint32_t low, uint32_t high)
@@ -339,7 +342,7 @@ void kms_pool_set_rules(struct kms_pool *p, const struct kms_pool_rules *rules)
 			pool_link_age(l);
 	}
 	pool_grow(p);
-	pool_arm(p);
+	arm(p);
 }
 
 static bool has_addr(const struct addr *list, size_t n, const struct addr *a, size_t *ret)
@@ -377,7 +380,7 @@ void kms_pool_set_addrs(struct kms_pool *p, const struct addr *addrs, size_t n)
 	if (n == 0)
 		pool_queue_fail(p, ERR_DNS_NODATA);
 	pool_grow(p);
-	pool_arm(p);
+	arm(p);
 }
 
 void kms_pool_keep_warm(struct kms_pool *p, bool warm)
@@ -390,7 +393,7 @@ void kms_pool_keep_warm(struct kms_pool *p, bool warm)
 	}
 	p->warm = warm;
 	pool_grow(p);
-	pool_arm(p);
+	arm(p);
 }
 
 void kms_pool_make_room(struct kms_pool *p)
@@ -403,7 +406,7 @@ void kms_pool_make_room(struct kms_pool *p)
 		l = l->free_prev;
 	if (l != NULL)
 		pool_link_close(l);
-	pool_arm(p);
+	arm(p);
 }
 
 void kms_pool_free(struct kms_pool *p, void (*done)(void *ctx), void *ctx)
@@ -430,7 +433,7 @@ void kms_pool_free(struct kms_pool *p, void (*done)(void *ctx), void *ctx)
 		close_handles(p);
 		return;
 	}
-	pool_arm(p);
+	arm(p);
 }
 
 void kms_pool_status(const struct kms_pool *p, struct kms_pool_status *ret)

@@ -72,9 +72,29 @@ static void set_busy(struct pool_link *l, bool busy)
 		l->pool->n_busy--;
 }
 
+static void unsent_remove(struct pool_link *l)
+{
+	struct pool_link **at = &l->pool->unsent;
+
+	if (!l->is_unsent)
+		return;
+	while (*at != l)
+		at = &(*at)->unsent_next;
+	*at = l->unsent_next;
+	l->is_unsent = false;
+}
+
+/* Send what the links of `unsent` hold. */
 static void on_prepare(uv_prepare_t *h)
 {
-	pool_flush(h->data);
+	struct kms_pool *p = h->data;
+	struct pool_link *l;
+
+	while ((l = p->unsent) != NULL) {
+		unsent_remove(l);
+		kms_link_flush(&l->link);
+	}
+	(void)uv_prepare_stop(&p->prepare);
 }
 
 static void unsent_add(struct pool_link *l)
@@ -88,29 +108,6 @@ static void unsent_add(struct pool_link *l)
 	l->is_unsent = true;
 	l->unsent_next = p->unsent;
 	p->unsent = l;
-}
-
-static void unsent_remove(struct pool_link *l)
-{
-	struct pool_link **at = &l->pool->unsent;
-
-	if (!l->is_unsent)
-		return;
-	while (*at != l)
-		at = &(*at)->unsent_next;
-	*at = l->unsent_next;
-	l->is_unsent = false;
-}
-
-void pool_flush(struct kms_pool *p)
-{
-	struct pool_link *l;
-
-	while ((l = p->unsent) != NULL) {
-		unsent_remove(l);
-		kms_link_flush(&l->link);
-	}
-	(void)uv_prepare_stop(&p->prepare);
 }
 
 void pool_link_began(struct pool_link *l)
@@ -203,7 +200,8 @@ static struct kms_pool_call *next_call(const struct pool_link *l)
 	return c;
 }
 
-void pool_link_release(struct pool_link *l)
+/* Give it calls that wait, or put it by; close it where it has no use any more. */
+static void release(struct pool_link *l)
 {
 	struct kms_pool *p = l->pool;
 	struct kms_pool_call *c;
@@ -382,7 +380,7 @@ static void on_bound(struct kms_link *k)
 			p->cur = i;
 	kms_link_result(k, 0, &b.r);
 	b.r.stage = KMS_CLIENT_DONE;
-	pool_link_release(l);
+	release(l);
 	p->p.bound(p->p.ctx, &b);
 	pool_grow(p); /* it may take fewer calls than was expected */
 	pool_settle(p);
@@ -394,7 +392,7 @@ static void on_answer(struct kms_link *k, const struct rpc_client_answer *a)
 	struct kms_pool *p = l->pool;
 
 	l->answered = true;
-	pool_link_release(l); /* first, so that those who wait come before those who are new */
+	release(l); /* first, so that those who wait come before those who are new */
 	if (a->tag != NULL)
 		pool_call_answer(a->tag, a);
 	pool_settle(p);

@@ -81,18 +81,12 @@ void pool_call_answer(struct kms_pool_call *c, const struct rpc_client_answer *a
 void pool_queue_fail(struct kms_pool *p, int err);
 /** The end of each callback of the loop: done() of what is due, then the timer. */
 void pool_settle(struct kms_pool *p);
-/** Set the timer where something is due earlier than it knows. */
-void pool_arm(struct kms_pool *p);
 
 /* pool_link.c */
 /** An association with room; NULL: none. */
 struct pool_link *pool_link_free(struct kms_pool *p);
 /** It has one call more. */
 void pool_link_began(struct pool_link *l);
-/** Send what the links of `unsent` hold. */
-void pool_flush(struct kms_pool *p);
-/** Give it calls that wait, or put it by; close it where it has no use any more. */
-void pool_link_release(struct pool_link *l);
 /** The answer to @p c is not wanted any more, and due at @p at; 0: overdue. */
 void pool_link_drop(struct pool_link *l, struct kms_pool_call *c, uint64_t at);
 /** Without calls that are wanted; whoever has them has ended them. */

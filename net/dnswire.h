@@ -10,16 +10,14 @@
 #ifndef KMSBEACON_NET_DNSWIRE_H
 #define KMSBEACON_NET_DNSWIRE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "net/dnsname.h"
 
-#define DNSWIRE_HEADER       12
-#define DNSWIRE_RR_MIN       11 /* root owner, type, class, TTL, RDLENGTH */
-#define DNSWIRE_QUESTION_MIN 5
-#define DNSWIRE_HOPS_MAX     127 /* as many as a name has labels */
+#define DNSWIRE_HEADER   12
+#define DNSWIRE_RR_MIN   11  /* root owner, type, class, TTL, RDLENGTH */
+#define DNSWIRE_HOPS_MAX 127 /* as many as a name has labels */
 
 /** A place in borrowed bytes. After a failure `pos` is where it was before the call. */
 struct dnswire {

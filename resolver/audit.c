@@ -150,7 +150,7 @@ static void add_name_server(struct rsv_audit_impl *a, const struct rsv_ns *ns)
 		v->addrs[i] = ns->addrs[i];
 		take_port(a, &v->addrs[i]);
 	}
-	v->soa_err = v->srv_err = ns->n_addrs > 0 ? ERR_TIMEOUT : ERR_NO_SERVER;
+	v->srv_err = ns->n_addrs > 0 ? ERR_TIMEOUT : ERR_NO_SERVER;
 	if (ns->n_addrs > 0)
 		v->addr = v->addrs[0];
 }
@@ -168,7 +168,7 @@ static void add_server(struct rsv_audit_impl *a, enum rsv_server_role role, cons
 	v->role = role;
 	v->addr = v->addrs[0] = *addr;
 	v->n_addrs = 1;
-	v->soa_err = v->srv_err = ERR_TIMEOUT;
+	v->srv_err = ERR_TIMEOUT;
 }
 
 /** 0 or ERR_NOMEM. As many as there are: of thousands of audits some dozens are under way at once.

@@ -99,8 +99,7 @@ struct rsv_server_view {
 	struct addr addrs[HOST_LOOKUP_ADDRS_MAX];
 	size_t n_addrs;
 	struct addr addr; /* who answered; else the first */
-	int soa_err;
-	bool aa; /* of the SRV answer */
+	bool aa;          /* of the SRV answer */
 	bool has_serial;
 	uint32_t serial;
 	struct dns_name mname; /* of its SOA, with has_serial */

@@ -100,7 +100,6 @@ static void on_soa(struct dns_client *c, const struct dns_outcome *o)
 	rsv_queries_add(&a->r.queries, &k->soa_question, o);
 	if (!rsv_audit_goes_on(a))
 		return;
-	v->soa_err = o->err;
 	v->has_serial = false;
 	rr = o->err == 0 ? dnsmsg_section(o->msg, DNS_ANSWER, &n) : NULL;
 	for (; n > 0; n--, rr++) {
@@ -216,7 +215,7 @@ static void ask_server(struct rsv_audit_impl *a, size_t i)
 		if (a->p.shared == NULL || rsv_shared_worth_asking(a->p.shared, &v->addrs[n]))
 			k->addrs[k->n_addrs++].addr = v->addrs[n];
 	if (k->n_addrs == 0) {
-		v->soa_err = v->srv_err = ERR_NOT_ASKED;
+		v->srv_err = ERR_NOT_ASKED;
 		return;
 	}
 	if (a->r.has_zone && (v->role != RSV_ROLE_RESOLVER || v->aa))

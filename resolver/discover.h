@@ -96,7 +96,6 @@ struct rsv_candidate {
 	double probability; /* of being contacted first */
 	bool resolved;      /* addrs and resolve_err mean something */
 	int resolve_err;
-	bool target_is_alias;
 	struct addr addrs[HOST_LOOKUP_ADDRS_MAX]; /* in the order they are tried */
 	size_t n_addrs;
 	bool probed;

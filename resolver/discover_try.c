@@ -42,7 +42,6 @@ static void note_addresses(struct rsv_discover_impl *d, size_t cand,
 			continue;
 		c->resolved = true;
 		c->resolve_err = r->err;
-		c->target_is_alias = r->is_alias;
 		if (r->err != 0)
 			continue;
 		c->n_addrs = r->n_addrs;

@@ -216,7 +216,7 @@ static int list_servers(struct rsv_survey_impl *v, const struct rsv_audit_params
 		s->addr = p->n_servers > 0 ? p->servers[i].addr : v->net->resolvers[i];
 		s->addrs[0] = s->addr;
 		s->n_addrs = 1;
-		s->soa_err = s->srv_err = ERR_TIMEOUT;
+		s->srv_err = ERR_TIMEOUT;
 	}
 	return 0;
 }

@@ -1,6 +1,5 @@
 #include "tests/faults/fault_child.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 /* after the above, which it needs */
@@ -132,15 +130,6 @@ int fault_child_wait(struct fault_child *c)
 	while (!c->over)
 		uv_run(&c->t->loop, UV_RUN_ONCE);
 	return c->code;
-}
-
-/* A line of the log is "log: TIME LEVEL MODULE EVENT ...". */
-bool fault_child_told(const struct fault_child *c, size_t from)
-{
-	const char *at = c->said.text + from;
-
-	return strstr(at, "Z warning ") != NULL || strstr(at, "Z error ") != NULL ||
-	       strstr(at, "kmsbeacon: ") != NULL;
 }
 
 void fault_child_done(struct fault_child *c)

@@ -45,8 +45,6 @@ void fault_child_start(struct fault_child *c, struct test_net *t,
 bool fault_child_says(struct fault_child *c, size_t from, const char *text);
 /** Run the loop until it has ended. @return `code`. */
 int fault_child_wait(struct fault_child *c);
-/** A warning or an error, in the log or as a sentence of a command, behind octet @p from. */
-bool fault_child_told(const struct fault_child *c, size_t from);
 /** Free what is left of a process that has ended. */
 void fault_child_done(struct fault_child *c);
 /** End it, and fail the test with what it said. */

@@ -15,7 +15,7 @@ import pytest
 from kblib.bind import Zone, zone_text
 from kblib.fakedns import unsigned
 from kblib.process import wait_until
-from kblib.site import CORP, HOST, ONE, SRV
+from kblib.site import CORP, ONE, SRV
 from kblib.tap import UPDATE
 
 FOREIGN = f"0 0 1688 other.{CORP}."

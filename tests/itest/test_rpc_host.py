@@ -9,7 +9,7 @@ from kblib import lab
 from kblib.kms_caller import Ended, Faulted, KmsCaller, Refused, ask_many, ask_once
 from kblib.rpc_host import Behaviour
 from kblib.rpc_pdu import (
-    TOO_BUSY, answer_stub, opaque_body, request, request_stub, response_body,
+    TOO_BUSY, answer_stub, opaque_body, request, request_stub,
 )
 
 

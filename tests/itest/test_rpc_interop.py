@@ -20,7 +20,6 @@ from kblib.pcap import Capture
 from kblib.process import SLOWER
 from kblib.program import Daemon
 from samba.dcerpc import dcerpc, misc
-from samba.ndr import ndr_pack
 from samba.tests.dcerpc.raw_testcase import RawDCERPCTest
 
 ATSVC = ("1ff70682-0a51-30e8-076d-740be8cee98b", "1.0")

@@ -37,7 +37,7 @@ struct fake_dns {
 	uint64_t last_conn;
 	size_t handles;
 	bool closing;
-	unsigned n_udp, n_tcp, n_conn;
+	unsigned n_udp, n_tcp;
 	uint8_t rx[65536];
 };
 
@@ -181,7 +181,6 @@ static void on_connection(uv_stream_t *s, int status)
 	c->next = f->conns;
 	f->conns = c;
 	f->handles++;
-	f->n_conn++;
 	from.conn = c->id;
 	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &len) == 0)
 		assert_int_equal(addr_from_sockaddr(&from.addr, (struct sockaddr *)&ss), 0);
@@ -278,16 +277,6 @@ const struct addr *fake_dns_addr(const struct fake_dns *f)
 unsigned fake_dns_udp_count(const struct fake_dns *f)
 {
 	return f->n_udp;
-}
-
-unsigned fake_dns_tcp_count(const struct fake_dns *f)
-{
-	return f->n_tcp;
-}
-
-unsigned fake_dns_conn_count(const struct fake_dns *f)
-{
-	return f->n_conn;
 }
 
 /* Sending */

@@ -63,10 +63,8 @@ struct fake_dns *fake_dns_new(struct test_net *t, const struct fake_dns_params *
 /** Closes everything; the memory goes when the loop has run (test_net_done). */
 void fake_dns_free(struct fake_dns *f);
 const struct addr *fake_dns_addr(const struct fake_dns *f);
-/** Messages that came by UDP, by TCP; connections accepted. */
+/** Messages that came by UDP. */
 unsigned fake_dns_udp_count(const struct fake_dns *f);
-unsigned fake_dns_tcp_count(const struct fake_dns *f);
-unsigned fake_dns_conn_count(const struct fake_dns *f);
 
 /** One message: a datagram, or length and bytes over TCP. */
 void fake_dns_send(const struct fake_dns_peer *to, const void *data, size_t len);

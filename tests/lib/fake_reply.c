@@ -185,11 +185,3 @@ void fake_reply_soa(struct fake_reply *r, enum dns_section s, const char *owner,
 	put32(r, minimum);
 	end_rr(r, at);
 }
-
-void fake_reply_opt(struct fake_reply *r, uint16_t udp_size, unsigned rcode_high)
-{
-	size_t at = begin_rr(r, DNS_ADDITIONAL, ".", DNS_TYPE_OPT, udp_size,
-			     (uint32_t)rcode_high << 24);
-
-	end_rr(r, at);
-}

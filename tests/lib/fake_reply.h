@@ -40,7 +40,6 @@ void fake_reply_srv(struct fake_reply *r, enum dns_section s, const char *owner,
 		    uint16_t priority, uint16_t weight, uint16_t port, const char *target);
 void fake_reply_soa(struct fake_reply *r, enum dns_section s, const char *owner, uint32_t ttl,
 		    const char *mname, uint32_t serial, uint32_t minimum);
-void fake_reply_opt(struct fake_reply *r, uint16_t udp_size, unsigned rcode_high);
 /** Any record. */
 void fake_reply_rr(struct fake_reply *r, enum dns_section s, const char *owner, uint16_t type,
 		   uint16_t rclass, uint32_t ttl, const void *rdata, size_t rdlen);

@@ -174,12 +174,6 @@ void pool_until_open(struct pool_fixture *f, size_t n)
 		uv_run(&f->t.loop, UV_RUN_ONCE);
 }
 
-void pool_until_outstanding(struct pool_fixture *f, size_t n)
-{
-	while (pool_status(f).outstanding != n)
-		uv_run(&f->t.loop, UV_RUN_ONCE);
-}
-
 void pool_age(struct pool_fixture *f)
 {
 	f->t.clock.mono_ms += KMS_POOL_STALE_MS + 1;

@@ -56,9 +56,8 @@ struct pool_test_call *pool_one(struct pool_fixture *f, size_t i);
 /** The host gave the call its own request back. */
 void pool_assert_answered(const struct pool_test_call *c);
 struct kms_pool_status pool_status(const struct pool_fixture *f);
-/** Run until the pool has so many open associations, and so many calls at the host. */
+/** Run until the pool has so many open associations. */
 void pool_until_open(struct pool_fixture *f, size_t n);
-void pool_until_outstanding(struct pool_fixture *f, size_t n);
 /** Time passes: no association was used lately. */
 void pool_age(struct pool_fixture *f);
 

@@ -150,7 +150,6 @@ static void conn_end(struct kms_host_conn *hc, bool reset)
 	struct sim_conn *c = hc->c;
 
 	hc->c = NULL;
-	hc->host->n_open--;
 	if (reset)
 		sim_conn_reset(c);
 	else
@@ -245,7 +244,6 @@ static void on_open(struct sim_conn *c)
 	hc->life = ++all()->lives;
 	hc->bound = false;
 	hc->in.len = 0;
-	h->n_open++;
 	sim_conn_set_ctx(c, hc);
 	kms_tell("%s connect", h->name);
 }
@@ -264,7 +262,6 @@ static void on_closed(struct sim_conn *c, int err)
 
 	(void)err;
 	hc->c = NULL;
-	hc->host->n_open--;
 	kms_tell("%s closed", hc->host->name);
 }
 
@@ -322,9 +319,4 @@ void sim_kms_drop(struct sim_kms_host *h, bool reset)
 	for (struct kms_host_conn *hc = h->conns; hc != NULL; hc = hc->next)
 		if (hc->c != NULL)
 			conn_end(hc, reset);
-}
-
-size_t sim_kms_connections(const struct sim_kms_host *h)
-{
-	return h->n_open;
 }

@@ -44,7 +44,6 @@ struct sim_kms_host {
 	uint32_t answer_ms;
 	struct sim_lab *lab; /* NULL: it answers with labels */
 	struct kms_host_conn *conns;
-	size_t n_open;
 };
 
 void kms_tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

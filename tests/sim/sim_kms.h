@@ -35,7 +35,6 @@ void sim_kms_set_hresult(struct sim_kms_host *h, uint32_t hresult);
 void sim_kms_set_answer_ms(struct sim_kms_host *h, uint32_t ms);
 /** Close (or reset) all connections, as a restart does. */
 void sim_kms_drop(struct sim_kms_host *h, bool reset);
-size_t sim_kms_connections(const struct sim_kms_host *h);
 
 /** From now on it is a lab host: kmsbeacon's own model (kmscore/lab_host.h) answers lab messages
  * made with this key, and an HRESULT that is set goes before it. What it counts outlives the

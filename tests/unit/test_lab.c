@@ -17,7 +17,7 @@
 #include "kmscore/utf16.h"
 #include "tests/lib/kms_vectors.h"
 
-/* Printed by tests/lib/lab_vectors.py. */
+/* Printed by tests/tools/make_lab_vectors.py. */
 #define LAB_VECTOR_KEY_ID "06f18656d31f6d03"
 #define LAB_VECTOR_C2S    "f3665ed49eea114d3df1a1a57b6c98191b06d58c72e2f540230477ab55c1950e"
 #define LAB_VECTOR_S2C    "4ab729f9ec9803d0ec4ff78f7fb6a0e0ab4dddb7884bc38aa1f145db1a4cd4e6"

@@ -1,6 +1,6 @@
 #include "common/log.h"
 #include "common/rng.h"
-#include "tests/unit/relay_world.h"
+#include "tests/lib/relay_world.h"
 
 /* The list of hosts, their health, and what the owner of the relay is told. */
 

@@ -1,4 +1,4 @@
-#include "tests/unit/relay_world.h"
+#include "tests/lib/relay_world.h"
 
 /* The life of a call, over hosts that the test plays. */
 

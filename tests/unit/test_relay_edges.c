@@ -1,5 +1,5 @@
 /* A relay at its edges: calls that begin or end while others do, and hosts with more than fits. */
-#include "tests/unit/relay_world.h"
+#include "tests/lib/relay_world.h"
 
 static struct want second;
 

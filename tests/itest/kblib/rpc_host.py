@@ -378,9 +378,6 @@ class RpcHost:
         """binds, calls, answers, halves, opened, closed, canceled; open: associations now."""
         return len(self.associations) if what == "open" else self.counts[what]
 
-    def tags(self):
-        return collections.Counter(c.tag for c in list(self.calls))
-
     def wait(self, what, condition, timeout_s=20.0):
         with self._news:
             if not self._news.wait_for(lambda: condition(self), timeout_s * SLOWER):

@@ -3,8 +3,8 @@
  * and kms_client.c in the program that includes it. Hosts are called "a", "b" ... with priorities
  * 0, 1 ..., so that they are asked in this order.
  */
-#ifndef KMSBEACON_TESTS_UNIT_RELAY_WORLD_H
-#define KMSBEACON_TESTS_UNIT_RELAY_WORLD_H
+#ifndef KMSBEACON_TESTS_LIB_RELAY_WORLD_H
+#define KMSBEACON_TESTS_LIB_RELAY_WORLD_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +32,6 @@ struct kms_pool {
 	struct addr addrs[KMS_POOL_ADDRS_MAX];
 	size_t n_addrs;
 	bool warm;
-	unsigned rooms_made;
 	struct kms_pool_call *call[CALLS]; /* at the host, in order */
 	size_t n_calls;
 	size_t n_started;
@@ -121,7 +120,7 @@ void kms_pool_keep_warm(struct kms_pool *p, bool warm)
 
 void kms_pool_make_room(struct kms_pool *p)
 {
-	p->rooms_made++;
+	(void)p;
 }
 
 void kms_pool_free(struct kms_pool *p, void (*done)(void *ctx), void *ctx)
