@@ -11,6 +11,7 @@
 # make bench      figures beside other programs, as a table, about 15 minutes; BENCH_WRITE=1 keeps it in docs/benchmarks.md
 # make install    program, manual pages, systemd units, bash completion below PREFIX (/usr/local); DESTDIR for packagers
 # make uninstall  takes these away again; configuration and state stay
+# make docs       manual pages and bash completion, below build/release/doc     make clean    takes build/ away
 # make soak       relays, name servers and KMS hosts killed and restarted under load, SOAK_MINUTES=10
 #
 # V=1 shows whole commands. VARIANT picks flags and a folder: release (default, gcc), asan (clang, ASan and UBSan), clang (clang, -Werror),
