@@ -7,7 +7,6 @@
 #include "cli/discover_options.h"
 #include "cli/discover_text.h"
 #include "cli/output.h"
-#include "kmscore/probe.h"
 #include "resolver/discover_report.h"
 
 static const struct cli_option options[] = {

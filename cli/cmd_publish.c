@@ -11,7 +11,6 @@
 #include "cli/output.h"
 #include "cli/publish_text.h"
 #include "cli/session.h"
-#include "cli/table.h"
 #include "daemon/keys.h"
 #include "daemon/lock.h"
 #include "daemon/publish_request.h"

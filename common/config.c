@@ -1,6 +1,5 @@
 #include "common/config.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

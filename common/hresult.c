@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <strings.h>
 
 #include "common/err.h"
 

@@ -1,6 +1,5 @@
 #include "daemon/probe_memo.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum entry_state { ENTRY_QUEUED, ENTRY_RUNNING, ENTRY_KNOWN };

@@ -22,7 +22,6 @@
 #include "common/log.h"
 #include "common/rng.h"
 #include "kmscore/events.h"
-#include "kmscore/kms.h"
 #include "kmscore/lab.h"
 #include "kmscore/line_budget.h"
 #include "kmscore/log_limit.h"

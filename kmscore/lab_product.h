@@ -5,7 +5,6 @@
 #ifndef KMSBEACON_KMSCORE_LAB_PRODUCT_H
 #define KMSBEACON_KMSCORE_LAB_PRODUCT_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "kmscore/guid.h"

@@ -16,7 +16,6 @@
 #ifndef KMSBEACON_NET_UDP_POOL_H
 #define KMSBEACON_NET_UDP_POOL_H
 
-#include <stdint.h>
 #include <uv.h>
 
 struct net;

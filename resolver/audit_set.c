@@ -1,5 +1,4 @@
 /* Part of audit_judge.h: the set as a whole. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
 /* Part of audit_judge.h: each record against what is wanted, the journal and its host. */
-#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"

@@ -1,7 +1,6 @@
 #include "resolver/client.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 

@@ -1,6 +1,5 @@
 /* rsv_expect_parse() of audit.h. Pure. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* The publisher's engine, and runs that need more of it than a first publish: whatever fails is
  * told, and the next run puts it right. */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -3,7 +3,6 @@
  * says, and what is no whole line gets none.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>

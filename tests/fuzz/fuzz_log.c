@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "common/utf8.h"

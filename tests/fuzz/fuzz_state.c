@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/utf8.h"
 #include "daemon/events.h"
 #include "daemon/state.h"
 #include "daemon/upstream_memory.h"

@@ -1,5 +1,4 @@
 /* The interpreter, and the lives of the program. */
-#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>

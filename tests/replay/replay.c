@@ -1,7 +1,6 @@
 /* tests/replay/README.md says what this runs. */
 #include "tests/replay/replay.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>

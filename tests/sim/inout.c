@@ -1,6 +1,5 @@
 /* Reading and writing on the played sockets; the standard output and error of the program. */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>

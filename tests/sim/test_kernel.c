@@ -15,7 +15,6 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,6 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
-#include "common/err.h"
 #include "publisher/ad_cache.h"
 #include "tests/lib/fake_reply.h"
 

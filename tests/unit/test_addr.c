@@ -1,6 +1,5 @@
 #include "common/addr.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "common/err.h"

@@ -4,12 +4,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 /* after the above, which it needs */
 #include <cmocka.h>
-
-#include "common/rng.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -9,7 +9,6 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
-#include <stdio.h>
 #include <time.h>
 
 #include "common/hresult.h"

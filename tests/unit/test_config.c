@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/config_priv.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

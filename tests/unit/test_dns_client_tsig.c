@@ -1,6 +1,4 @@
-#include "net/dns_client.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

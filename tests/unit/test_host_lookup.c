@@ -1,6 +1,5 @@
 #include "net/host_lookup.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

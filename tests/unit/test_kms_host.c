@@ -13,7 +13,6 @@
 #include "common/hresult.h"
 #include "common/log.h"
 #include "kmscore/lab_host.h"
-#include "tests/lib/kms_vectors.h"
 
 #define T0 INT64_C(1795262400000) /* 2026-11-21T12:00:00Z */
 

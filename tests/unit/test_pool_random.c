@@ -8,7 +8,6 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
-#include "common/err.h"
 #include "kmscore/pool_priv.h"
 #include "tests/lib/pool_fixture.h"
 

@@ -2,7 +2,6 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 /* after the above, which it needs */
@@ -10,7 +9,6 @@
 
 #include "common/hresult.h"
 #include "common/log.h"
-#include "publisher/proof.h"
 #include "tests/lib/pub_site.h"
 
 static void t_withdraw_lasts_until_publish(void **state)

@@ -1,5 +1,4 @@
 /* The rules of design §5 for withdrawing, and for the health gate, each as one row. */
-#include "publisher/plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -8,7 +8,6 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
-#include "common/err.h"
 #include "publisher/read.h"
 #include "tests/lib/fake_reply.h"
 

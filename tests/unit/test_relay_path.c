@@ -7,11 +7,9 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/err.h"
-#include "common/log.h"
 #include "kmscore/kms_client.h"
 #include "kmscore/service.h"
 #include "tests/lib/lab_files.h"

@@ -10,8 +10,6 @@
 /* after the above, which it needs */
 #include <cmocka.h>
 
-#include "common/err.h"
-
 static void add(struct rsv_verify_totals *t, size_t index, const char *domain,
 		enum rsv_status status, enum finding_id id, const char *text)
 {

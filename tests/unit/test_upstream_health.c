@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "common/err.h"
 #include "kmscore/upstream_health.h"
