@@ -204,7 +204,6 @@ int sim_call_epoll_wait(int epfd, struct epoll_event *events, int max, int timeo
 	timed_out = !wait_until(is_ready, &w,
 				timeout < 0 ? NEVER_US : world->now_us + (uint64_t)timeout * 1000);
 	world->timeouts += timed_out && timeout > 0;
-	world->wakeups++;
 	if (timeout != 0) /* else it only looked, and was awake */
 		wake_begins(timed_out ? SIM_WAKE_TIMER : w.kind, timeout);
 	return w.n;
@@ -246,11 +245,6 @@ int sim_call_poll(struct pollfd *fds, nfds_t n, int timeout)
 	(void)wait_until(is_polled, &p,
 			 timeout < 0 ? NEVER_US : world->now_us + (uint64_t)timeout * 1000);
 	return p.ready;
-}
-
-uint64_t sim_wakeups(void)
-{
-	return world->wakeups;
 }
 
 uint64_t sim_timeouts(void)

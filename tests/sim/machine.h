@@ -73,7 +73,7 @@ struct world {
 	struct sim_conn *conns; /* all there are */
 	struct sim_conn *free_conns;
 	uint32_t disk_ms;
-	uint64_t wakeups, timeouts, digest;
+	uint64_t timeouts, digest;
 	struct sim_wake wakes[SIM_WAKES_MAX];
 	size_t n_wakes;
 	struct sim_wake *wake; /* the one that is not over; NULL: none */
@@ -81,7 +81,6 @@ struct world {
 	char log[LOG_LINES][LOG_WIDTH]; /* the last lines of the program */
 	uint64_t n_log;
 	char failure[512];
-	uint64_t heap_bytes;
 	/* the life, told to the parent */
 	bool life_over;
 	struct sim_life life;
@@ -229,8 +228,6 @@ void socket_put_datagram(struct sim_socket *s, const struct addr *from, const ui
 /** EPOLLIN, ... */
 uint32_t socket_events(const struct sim_socket *s);
 size_t sockets_open(void);
-/** At the end of a life. */
-void sockets_forget(void);
 
 /* ---- epoll.c, threads.c ---- */
 

@@ -53,7 +53,6 @@
 
 /** Make it, empty; one that was before is gone. Everything random in it comes from @p seed. */
 void sim_new(uint64_t seed);
-uint64_t sim_seed(void);
 /** Zeroed memory of the world, never given back. Ends the program where SIM_MEMORY_MAX is used up.
  */
 void *sim_alloc(size_t size);
@@ -120,7 +119,6 @@ struct sim_conn *sim_tcp_connect(const struct addr *from, const struct addr *to,
 void *sim_conn_ctx(const struct sim_conn *c);
 void sim_conn_set_ctx(struct sim_conn *c, void *ctx);
 const struct addr *sim_conn_peer(const struct sim_conn *c);
-const struct addr *sim_conn_local(const struct sim_conn *c);
 void sim_conn_write(struct sim_conn *c, const uint8_t *data, size_t len);
 /** In order, after what was written; or with a reset. closed() does not follow. */
 void sim_conn_close(struct sim_conn *c);
@@ -195,9 +193,7 @@ bool sim_plays(void);
  * sanitizers and glibc tell). */
 size_t sim_open_sockets(void);
 size_t sim_heap_bytes(void);
-/** Calls of epoll_wait that ended, in all lives, and those of them that ended because their time
- * was over. */
-uint64_t sim_wakeups(void);
+/** Calls of epoll_wait that ended because their time was over, in all lives. */
 uint64_t sim_timeouts(void);
 
 /** What a wake-up of the program's loop came from. */

@@ -35,16 +35,6 @@ size_t sim_open_sockets(void)
 	return n_open;
 }
 
-void sockets_forget(void)
-{
-	for (int fd = 0; fd < fd_top; fd++)
-		if (table[fd] != NULL)
-			table[fd]->conn = NULL;
-	memset(table, 0, sizeof(table));
-	n_open = 0;
-	fd_top = 0;
-}
-
 static int no(int err)
 {
 	errno = err;

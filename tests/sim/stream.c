@@ -338,11 +338,6 @@ const struct addr *sim_conn_peer(const struct sim_conn *c)
 	return &c->peer;
 }
 
-const struct addr *sim_conn_local(const struct sim_conn *c)
-{
-	return &c->local;
-}
-
 static void need_model(const struct sim_conn *c)
 {
 	if (!c->used || c->owner != OWNER_MODEL)

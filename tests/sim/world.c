@@ -95,11 +95,6 @@ struct rng *sim_rng(void)
 	return &world->rng;
 }
 
-uint64_t sim_seed(void)
-{
-	return world->seed;
-}
-
 /* ---- the clock ---- */
 
 uint64_t sim_now(void)

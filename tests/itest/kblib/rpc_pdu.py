@@ -39,7 +39,6 @@ class Syntax:
 
 KMS = Syntax(uuid.UUID("51c82175-844e-4750-b0d8-ec255555bc06"), 1)
 NDR32 = Syntax(uuid.UUID("8a885d04-1ceb-11c9-9fe8-08002b104860"), 2)
-KIN = Syntax(uuid.UUID("ed9ec1e3-6a0d-4c2a-9c5f-0a36b7f0d6c1"), 1)  # kmscore/kin.h
 
 
 def order(be):
