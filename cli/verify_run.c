@@ -153,7 +153,10 @@ static void render(void *ctx, const struct verify_item *it, FILE *out)
 
 static void flush(struct verify *v)
 {
-	if (v->write_err != 0 || (fflush(stdout) == 0 && ferror(stdout) == 0))
+	if (v->write_err != 0)
+		return;
+	errno = 0; /* an EPIPE of a connection, say, is none of stdout, and would not be told */
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
 		return;
 	v->write_err = errno != 0 ? errno : EIO;
 	verify_pass_cancel(&v->pass);
