@@ -26,7 +26,7 @@
 
 #define AT_MOST   2 /* of a kind, in the short run */
 #define WORDS     24
-#define TIMES     40 /* as fast: what waits for an answer that a fault ate */
+#define TIMES     15 /* as fast: what waits for an answer that a fault ate */
 #define LEAKED    23 /* exit code of the leak check */
 #define WORDS_MAX 16384
 
