@@ -48,10 +48,11 @@ class Process:
         self._reader.start()
 
     def _read(self):
-        for line in self._p.stdout:
-            with self._news:
-                self.lines.append(line.rstrip("\n"))
-                self._news.notify_all()
+        with self._p.stdout:  # closed at its end: who still holds this Process holds no descriptor
+            for line in self._p.stdout:
+                with self._news:
+                    self.lines.append(line.rstrip("\n"))
+                    self._news.notify_all()
         with self._news:
             self._ended = True
             self._news.notify_all()
