@@ -50,10 +50,10 @@ double latency_quantile(const struct latency *l, double q)
 
 	if (total == 0)
 		return 0;
-	for (size_t i = 0; i < LATENCY_BUCKETS; i++) {
+	for (size_t i = 0; i < LATENCY_BUCKETS - 1; i++) {
 		seen += (uint32_t)l->count[0][i] + l->count[1][i];
 		if (seen > 0 && seen >= want)
 			return value_of(i);
 	}
-	return value_of(LATENCY_BUCKETS - 1);
+	return value_of(LATENCY_BUCKETS - 1); /* which has the rest */
 }

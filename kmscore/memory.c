@@ -194,12 +194,7 @@ static void save(struct kms_saver *v)
 
 static void on_timer(uv_timer_t *t)
 {
-	struct kms_saver *v = t->data;
-
-	if (v->saving)
-		v->again = true;
-	else
-		save(v);
+	save(t->data); /* while one is under way the timer is not set: kms_memory_changed() */
 }
 
 void kms_memory_changed(struct kms_memory *m)

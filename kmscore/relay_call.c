@@ -263,14 +263,11 @@ static bool has_lab_host(const struct relay *r)
 	return false;
 }
 
-/** Keep a copy. @return false: no memory. */
+/** Keep a copy of the first one. @return false: no memory. */
 static bool hold(struct relay_call *c, const struct kms_pool_outcome *o, uint32_t hresult)
 {
-	struct relay_held *h;
+	struct relay_held *h = malloc(sizeof(*h) + o->stub_len);
 
-	if (c->held != NULL)
-		return true; /* the first one it is */
-	h = malloc(sizeof(*h) + o->stub_len);
 	if (h == NULL)
 		return false;
 	memcpy(h->stub, o->stub, o->stub_len);

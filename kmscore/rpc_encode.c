@@ -65,14 +65,15 @@ static void wr_hdr(struct writer *w, const struct rpc_hdr *h, uint8_t flags, siz
 	wr_u32(w, h->call_id);
 }
 
+_Static_assert(RPC_HDR_LEN + 12 + RPC_CTX_MAX * (4 + SYNTAX_LEN * (1 + RPC_TRANSFER_MAX)) <=
+		       UINT16_MAX,
+	       "the longest PDU of one fragment, a bind, fits its length field");
+
 /** Room for a PDU of one fragment, its header written. */
 static int wr_begin(struct writer *w, struct buf *out, const struct rpc_hdr *h, size_t len)
 {
-	int err;
+	int err = buf_reserve(out, len, &w->p);
 
-	if (len > UINT16_MAX)
-		return ERR_USAGE;
-	err = buf_reserve(out, len, &w->p);
 	if (err != 0)
 		return err;
 	w->at = 0;

@@ -134,8 +134,6 @@ static size_t on_data(struct conn *c, void *ctx, const uint8_t *data, size_t len
 	enum kms_assoc_event ev;
 	size_t used;
 
-	if (e == NULL)
-		return len; /* no memory for it: it is being closed */
 	ev = feed(e, data, len, &used, &info);
 	if (s->out.len > 0)
 		write_out(s, c);
@@ -200,7 +198,7 @@ static void on_open(struct conn *c, void *ctx)
 
 	conn_set_data(c, e);
 	if (e == NULL) {
-		conn_close(c);
+		conn_close(c); /* of what is below only on_closed() comes */
 		return;
 	}
 	if (++s->next_group == 0)
@@ -221,7 +219,7 @@ static bool on_half_closed(struct conn *c, void *ctx)
 	struct session *e = conn_data(c);
 
 	(void)ctx;
-	if (e == NULL || !e->waiting)
+	if (!e->waiting)
 		return false;
 	e->half_closed = true;
 	return true;

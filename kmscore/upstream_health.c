@@ -117,28 +117,21 @@ static void enter_failing(struct upstream_health *h, const struct upstream_rules
 {
 	char text[RELAY_DETAIL_MAX], limit[CLOCK_TEXT_MAX];
 
-	switch (h->last) {
-	case UPSTREAM_LATE:
+	if (h->last == UPSTREAM_LATE) {
 		duration_format(rules->request_ms, limit);
 		(void)snprintf(text, sizeof(text),
 			       "binds, but answered none of the last %u requests within %s",
 			       h->bad_requests, limit);
-		enter(h, RELAY_SLOW, text);
-		return;
-	case UPSTREAM_BROKEN:
+	} else if (h->last == UPSTREAM_BROKEN) {
 		(void)snprintf(text, sizeof(text),
 			       "binds, but broke off the last %u requests without a whole answer",
 			       h->bad_requests);
-		break;
-	case UPSTREAM_ANSWERED:
-	case UPSTREAM_FAULT:
-	case UPSTREAM_BUSY:
+	} else {
 		(void)snprintf(text, sizeof(text),
 			       "binds, but answered the last %u requests with faults: 0x%08X, %s",
 			       h->bad_requests, h->last_status, rpc_fault_text(h->last_status));
-		break;
 	}
-	enter(h, RELAY_FAULTS, text);
+	enter(h, h->last == UPSTREAM_LATE ? RELAY_SLOW : RELAY_FAULTS, text);
 }
 
 /** Enough requests have failed, and a connection was bound since the first of them did: so the host
