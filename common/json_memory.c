@@ -39,6 +39,23 @@ unsigned long json_memory_failures(void)
 	return atomic_load(&failures);
 }
 
+json_t *json_memory_load(const void *text, size_t len, size_t flags, json_error_t *why,
+			 int *ret_err)
+{
+	unsigned long before = json_memory_failures();
+	json_t *root = json_loadb(text, len, flags, why);
+
+	/* with a member left out it may still be given; another thread's failure is true as well */
+	if (json_memory_failures() != before) {
+		json_decref(root);
+		root = NULL;
+		*ret_err = ERR_NOMEM;
+	} else {
+		*ret_err = root != NULL ? 0 : ERR_PARSE;
+	}
+	return root;
+}
+
 struct dump {
 	struct buf *out;
 	int err;

@@ -18,6 +18,13 @@ void json_memory_count(void);
 unsigned long json_memory_failures(void);
 
 /**
+ * A text as JSON. NULL and *ret_err else: ERR_PARSE and @p why, or ERR_NOMEM, which jansson tells
+ * as any error of the text; so one of the above comes first.
+ */
+json_t *json_memory_load(const void *text, size_t len, size_t flags, json_error_t *why,
+			 int *ret_err);
+
+/**
  * Append the text of @p value to @p out, whole or not at all. jansson 2.14 overlooks that the name
  * of a member found no room, and gives a text that lacks it: neither json_dumps() nor
  * json_dump_callback() may be used without this. @return 0, ERR_NOMEM, ERR_LIMIT.

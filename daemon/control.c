@@ -179,16 +179,16 @@ void control_fail(struct control_call *call, int exit_code, const char *code, co
 
 static void call_dispatch(struct control_call *call, size_t len)
 {
-	unsigned long failures = json_memory_failures();
-	json_t *root = json_loadb((const char *)call->in.data, len, 0, NULL);
+	int err;
+	json_t *root = json_memory_load(call->in.data, len, 0, NULL, &err);
 	const char *command = json_string_value(json_object_get(root, "command"));
 	const json_t *args = json_object_get(root, "args");
 
 	call->state = CALL_HANDLED;
 	call->owed = true;
 	(void)uv_timer_stop(&call->timer);
-	if (root == NULL && json_memory_failures() != failures)
-		control_fail(call, 1, err_name(ERR_NOMEM), "the daemon is out of memory");
+	if (err == ERR_NOMEM)
+		control_fail(call, 1, err_name(err), "the daemon is out of memory");
 	else if (command == NULL || (args != NULL && !json_is_object(args)))
 		control_fail(call, 2, "PARSE",
 			     "not a request: one line {\"command\": \"...\", \"args\": {...}}");

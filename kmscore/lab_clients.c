@@ -16,29 +16,39 @@
 
 #define FORMAT 2
 
+static json_t *parse(const char *path, const struct buf *text, int *ret_err, struct err_info *info)
+{
+	json_error_t why;
+	json_t *root =
+		json_memory_load(text->data, text->len, JSON_REJECT_DUPLICATES, &why, ret_err);
+
+	if (*ret_err == ERR_PARSE)
+		(void)err_set(info, ERR_PARSE,
+			      "%s, line %d: %s; repair it, or remove the file to begin anew", path,
+			      why.line, why.text);
+	else if (*ret_err != 0)
+		(void)err_set(info, *ret_err, "cannot read %s: %s", path, err_text(*ret_err));
+	return root;
+}
+
 /** A file as JSON; NULL and *ret_err else. */
 static json_t *read_json(const char *path, int *ret_err, struct err_info *info)
 {
 	json_t *root = NULL;
-	json_error_t why = { 0 };
 	struct buf text;
 	int err;
 
 	buf_init(&text, LAB_CLIENTS_FILE_MAX);
 	err = file_read(path, &text);
-	if (err == -ENOENT)
+	if (err == 0)
+		root = parse(path, &text, &err, info);
+	else if (err == -ENOENT)
 		err = err_set(info, ERR_NOT_FOUND, "%s does not exist", path);
 	else if (err == ERR_LIMIT || err == ERR_PARSE)
 		err = err_set(info, ERR_PARSE,
 			      "%s is too large, or no file: not the state of lab clients", path);
-	else if (err != 0)
-		(void)err_set(info, err, "cannot read %s: %s", path, err_text(err));
 	else
-		root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &why);
-	if (err == 0 && root == NULL)
-		err = err_set(info, ERR_PARSE,
-			      "%s, line %d: %s; repair it, or remove the file to begin anew", path,
-			      why.line, why.text);
+		(void)err_set(info, err, "cannot read %s: %s", path, err_text(err));
 	buf_done(&text);
 	*ret_err = err;
 	return root;

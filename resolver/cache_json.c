@@ -111,10 +111,10 @@ int rsv_cache_load(struct rsv_cache *c, const char *path, struct err_info *info)
 		goto out;
 	}
 	if (err == 0) {
-		root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+		root = json_memory_load(text.data, text.len, JSON_REJECT_DUPLICATES, NULL, &err);
 		if (is_newer(root))
 			err = ERR_STORE_VERSION;
-		else if (root == NULL || !cache_from_json(root, &read))
+		else if (err == 0 && !cache_from_json(root, &read))
 			err = ERR_PARSE;
 	}
 	if (err == 0)

@@ -124,6 +124,9 @@ OBJECT(EVP_MAC_CTX *, EVP_MAC_CTX_new, (EVP_MAC * m), (m))
 OBJECT(EVP_MAC_CTX *, EVP_MAC_CTX_dup, (const EVP_MAC_CTX *m), (m))
 OBJECT(EVP_KDF *, EVP_KDF_fetch, (OSSL_LIB_CTX * c, const char *a, const char *p), (c, a, p))
 OBJECT(EVP_KDF_CTX *, EVP_KDF_CTX_new, (EVP_KDF * k), (k))
+STEP(EVP_Digest,
+     (const void *p, size_t n, unsigned char *ret, unsigned *ret_len, const EVP_MD *t, ENGINE *e),
+     (p, n, ret, ret_len, t, e))
 STEP(EVP_MAC_init, (EVP_MAC_CTX * c, const unsigned char *k, size_t n, const OSSL_PARAM p[]),
      (c, k, n, p))
 STEP(EVP_MAC_update, (EVP_MAC_CTX * c, const unsigned char *d, size_t n), (c, d, n))
@@ -302,6 +305,7 @@ int fault_call_open(const char *path, int flags, ...)
 
 DISK(fsync, (int fd), (fd))
 DISK(ftruncate, (int fd, off_t len), (fd, len))
+DISK(fchmod, (int fd, mode_t mode), (fd, mode))
 DISK(rename, (const char *from, const char *to), (from, to))
 DISK(mkdir, (const char *path, mode_t mode), (path, mode))
 
