@@ -10,7 +10,7 @@
 
 #define LATENCY_KEEP    10000u
 #define LATENCY_STEPS   16u /* to a doubling */
-#define LATENCY_OCTAVES 32u /* of a microsecond: 2^32 us is over an hour */
+#define LATENCY_OCTAVES 29u /* the first 16 us, then each doubling to 2^32 us, over an hour */
 #define LATENCY_BUCKETS (LATENCY_STEPS * LATENCY_OCTAVES)
 
 /** Zeroed before use. */
