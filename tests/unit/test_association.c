@@ -363,6 +363,34 @@ static void t_bind_refusals(void **state)
 	teardown(&f);
 }
 
+/* KMS has none of it: @p pdu with a trailer of 16 octets. */
+static void authenticate(struct bytes *pdu)
+{
+	pdu->len += 8 + 16;
+	wire_put_u16(pdu->b + 8, (uint16_t)pdu->len, false);
+	wire_put_u16(pdu->b + 10, 16, false);
+}
+
+static void t_authentication_after_the_bind(void **state)
+{
+	struct bytes alter = vec(VEC_ALTER), rq = request(3, 1, 0, 0, "aa");
+	struct fixture f;
+
+	(void)state;
+	authenticate(&alter);
+	authenticate(&rq);
+	setup(&f);
+	bind_plain(&f);
+	assert_int_equal(feed_vec(&f, &alter), KMS_ASSOC_END);
+	assert_non_null(strstr(f.info.text, "alter_context with RPC authentication"));
+	teardown(&f);
+	setup(&f);
+	bind_plain(&f);
+	assert_int_equal(feed_vec(&f, &rq), KMS_ASSOC_END);
+	assert_non_null(strstr(f.info.text, "request with RPC authentication"));
+	teardown(&f);
+}
+
 /* RPC 5.1 differs only in fragmented binds; its minor version comes back. */
 static void t_minor_version_1(void **state)
 {
@@ -672,6 +700,7 @@ int main(void)
 		cmocka_unit_test(t_answer_from_the_request),
 		cmocka_unit_test(t_refused_calls_leave_the_association),
 		cmocka_unit_test(t_bind_refusals),
+		cmocka_unit_test(t_authentication_after_the_bind),
 		cmocka_unit_test(t_minor_version_1),
 		cmocka_unit_test(t_foreign_interface_and_features_alone),
 		cmocka_unit_test(t_unknown_group_is_new),

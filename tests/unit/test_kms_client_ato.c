@@ -25,7 +25,7 @@ struct fixture {
 	struct kms_service *s;
 	struct fake_rpc mute; /* accepts and stays silent, unless given a script */
 	struct lab_client c;
-	struct lab_candidate host[4];
+	struct lab_candidate host[LAB_ATO_HOSTS_MAX + 1];
 	size_t n_hosts;
 	struct lab_ato *a;
 	/* copied from a in done() */
@@ -33,7 +33,7 @@ struct fixture {
 	uint32_t code;
 	bool answered;
 	size_t n_attempts;
-	struct lab_attempt attempt[4];
+	struct lab_attempt attempt[LAB_ATO_HOSTS_MAX];
 	unsigned calls;
 	bool done;
 	bool freed;
@@ -271,6 +271,22 @@ static void t_no_hosts(void **state)
 	teardown(&f);
 }
 
+static void t_more_hosts_than_are_tried(void **state)
+{
+	struct fixture f;
+	struct addr nobody;
+
+	(void)state;
+	setup(&f, "server");
+	nobody = test_addr("127.0.0.1:1");
+	for (size_t i = 0; i < LAB_ATO_HOSTS_MAX + 1; i++)
+		add_host(&f, "none", &nobody);
+	ato(&f, 5000);
+	assert_int_equal(f.n_attempts, LAB_ATO_HOSTS_MAX);
+	assert_false(f.answered);
+	teardown(&f);
+}
+
 static void t_cancel_at_every_step(void **state)
 {
 	(void)state;
@@ -301,10 +317,15 @@ static void t_cancel_at_every_step(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(t_threshold),         cmocka_unit_test(t_event_lines),
-		cmocka_unit_test(t_next_host),         cmocka_unit_test(t_all_hosts_fail),
-		cmocka_unit_test(t_mismatch_is_final), cmocka_unit_test(t_clock_skew),
-		cmocka_unit_test(t_no_hosts),          cmocka_unit_test(t_cancel_at_every_step),
+		cmocka_unit_test(t_threshold),
+		cmocka_unit_test(t_event_lines),
+		cmocka_unit_test(t_next_host),
+		cmocka_unit_test(t_all_hosts_fail),
+		cmocka_unit_test(t_mismatch_is_final),
+		cmocka_unit_test(t_clock_skew),
+		cmocka_unit_test(t_no_hosts),
+		cmocka_unit_test(t_more_hosts_than_are_tried),
+		cmocka_unit_test(t_cancel_at_every_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

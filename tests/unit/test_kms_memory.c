@@ -326,6 +326,20 @@ static void t_state_file_that_cannot_be_written(void **state)
 	end(&f);
 }
 
+static void t_state_file_that_is_being_closed(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	(void)serve(&f, 1, "pc");
+	store_finish(f.store);
+	wait_for_save(&f);
+	assert_int_equal(kms_clients_changed(&f.m.clients), 1);
+	assert_int_equal(kms_clients_count(&f.m.clients, now_ms(&f)), 1);
+	end(&f);
+}
+
 static void t_without_a_state_file(void **state)
 {
 	struct test_net t;
@@ -350,6 +364,7 @@ int main(void)
 		cmocka_unit_test(t_no_more_rows_than_clients),
 		cmocka_unit_test(t_one_duplicate_among_others),
 		cmocka_unit_test(t_state_file_that_cannot_be_written),
+		cmocka_unit_test(t_state_file_that_is_being_closed),
 		cmocka_unit_test(t_without_a_state_file),
 	};
 

@@ -262,6 +262,51 @@ static void t_faulting_host(void **state)
 	end();
 }
 
+/** A host that fails requests has got a copy of one. @return when the next one would be due. */
+static uint64_t begin_trial(struct want *x)
+{
+	uint64_t due;
+
+	for (int i = 0; i < 3; i++) {
+		request(x, "192.0.2.1:4711");
+		faults(0, RPC_S_PROTO_ERROR);
+		bound(0, 0);
+		answers(1, 0);
+	}
+	assert_int_equal(state_of(0), RELAY_FAULTS);
+	due = uv_now(&w.t.loop) + 2 * w.rules.interval_ms;
+	while (uv_now(&w.t.loop) < due)
+		(void)uv_run(&w.t.loop, UV_RUN_ONCE);
+	request(x, "192.0.2.1:4711");
+	assert_int_equal(w.pool[0]->n_calls, 1);
+	answers(1, 0);
+	assert_answer(x, 'b', 0);
+	return uv_now(&w.t.loop) + 2 * w.rules.interval_ms;
+}
+
+static void t_trial_that_is_not_answered(void **state)
+{
+	struct want x;
+	uint64_t due;
+
+	(void)state;
+	setup(2);
+	w.rules.interval_ms = 40;
+	begin();
+	due = begin_trial(&x);
+	while (uv_now(&w.t.loop) < due)
+		(void)uv_run(&w.t.loop, UV_RUN_ONCE);
+	request(&x, "192.0.2.1:4711");
+	assert_int_equal(w.pool[0]->n_calls, 1); /* one copy at a time */
+	answers(1, 0);
+	assert_answer(&x, 'b', 0);
+	assert_int_equal(relay_set_upstreams(w.r, &w.up[1], 1),
+			 0); /* the host goes, and its trial */
+	settle();
+	assert_int_equal(w.pools_alive, 1);
+	end();
+}
+
 static void t_bad_requests_of_a_client(void **state)
 {
 	struct want x;
@@ -623,6 +668,7 @@ int main(void)
 		cmocka_unit_test(t_calls_leave_a_host),
 		cmocka_unit_test(t_no_place_to_go),
 		cmocka_unit_test(t_faulting_host),
+		cmocka_unit_test(t_trial_that_is_not_answered),
 		cmocka_unit_test(t_bad_requests_of_a_client),
 		cmocka_unit_test(t_trial_without_another_host),
 		cmocka_unit_test(t_drain),

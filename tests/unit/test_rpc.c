@@ -357,6 +357,27 @@ static void t_auth_trailer_is_cut_off(void **state)
 	assert_int_equal(rpc_request_decode(v.b, &h, &rq), ERR_RPC_MALFORMED);
 }
 
+/* An object UUID stands before the stub: C706 §12.6.4.9. */
+static void t_request_of_an_object(void **state)
+{
+	struct bytes v = vec("0500008310000000" /* flags: first, last, object */
+			     "2a00000001000000" /* 42 octets */
+			     "0200000000000000"
+			     "000102030405060708090a0b0c0d0e0f"
+			     "aabb");
+	struct rpc_request rq;
+	struct rpc_hdr h;
+
+	(void)state;
+	h = hdr_of(&v);
+	assert_int_equal(rpc_request_decode(v.b, &h, &rq), 0);
+	assert_true(rq.has_object);
+	assert_int_equal(rq.stub_len, 2);
+	assert_int_equal(rq.stub[0], 0xaa);
+	h.frag_len = 24 + 15; /* a part of one */
+	assert_int_equal(rpc_request_decode(v.b, &h, &rq), ERR_RPC_MALFORMED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +395,7 @@ int main(void)
 		cmocka_unit_test(t_encoder_limits),
 		cmocka_unit_test(t_fault_and_nak),
 		cmocka_unit_test(t_auth_trailer_is_cut_off),
+		cmocka_unit_test(t_request_of_an_object),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
