@@ -23,7 +23,8 @@ static json_t *host_args(const struct cli_args *a, bool force)
 	const char *const *names;
 	size_t n = cli_operands(a, &names);
 
-	return json_pack("{s:s*, s:b}", "host", n > 0 ? names[0] : NULL, "force", force);
+	return json_pack("{s:o*, s:b}", "host", n > 0 ? json_words(names[0]) : NULL, "force",
+			 force);
 }
 
 /* ---- drain ---- */

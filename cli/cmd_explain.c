@@ -6,6 +6,7 @@
 #include "cli/explain.h"
 #include "cli/output.h"
 #include "cli/table.h"
+#include "common/err.h"
 #include "common/hresult.h"
 
 static const struct cli_option options[] = { CLI_OPT_JSON, CLI_OPT_END };
@@ -95,14 +96,22 @@ static void print_all(void)
 
 /* ---- the command ---- */
 
+static json_t *no_such_code(const char *text)
+{
+	char words[ERR_INFO_MAX];
+
+	(void)snprintf(words, sizeof(words), "no such code: %s", text);
+	return json_words(words);
+}
+
 static int unknown(const struct cli_args *a, const char *text)
 {
 	struct explain_row near[EXPLAIN_MATCHES_MAX];
 	size_t n = explain_near(text, near);
 
 	if (cli_has(a, "json"))
-		print_json(json_pack("{s:{s:s, s:s+}, s:o}", "error", "code", "NOT_FOUND", "text",
-				     "no such code: ", text, "near", rows_json(near, n)));
+		print_json(json_pack("{s:{s:s, s:o}, s:o}", "error", "code", "NOT_FOUND", "text",
+				     no_such_code(text), "near", rows_json(near, n)));
 	(void)fprintf(stderr, "kmsbeacon explain: no such code: '");
 	print_safe(stderr, text);
 	(void)fprintf(stderr, "'; %s\n",

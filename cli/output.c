@@ -55,7 +55,18 @@ int output_end(int code, int failed)
 
 void print_json_error(const char *code, const char *text)
 {
-	print_json(json_pack("{s:{s:s, s:s}}", "error", "code", code, "text", text));
+	print_json(json_pack("{s:{s:s, s:o}}", "error", "code", code, "text", json_words(text)));
+}
+
+json_t *json_words(const char *text)
+{
+	char *mended = mem_must(strdup(text));
+	json_t *words;
+
+	utf8_mend(mended);
+	words = json_string(mended);
+	free(mended);
+	return words;
 }
 
 const char *json_text(const json_t *obj, const char *key, const char *fallback)

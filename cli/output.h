@@ -17,6 +17,10 @@ int output_end(int code, int failed);
  */
 void print_json_error(const char *code, const char *text);
 
+/** Words of the command line, or of a file, as JSON, which takes nothing but UTF-8: '?' stands for
+ * what is none. jansson makes no string of it at all. */
+json_t *json_words(const char *text);
+
 /** String member, or @p fallback where it is missing or null. */
 const char *json_text(const json_t *obj, const char *key, const char *fallback);
 

@@ -199,6 +199,22 @@ def test_an_error_is_not_taken_for_yes(kb, answering):
     assert [kb(c, "-c", path).code for c in ("status", "publish", "drain", "reload")] == [1, 1, 1, 1]
 
 
+NO_UTF8 = "m\udcfcnchen"  # the octet of Latin-1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[NO_UTF8, "--json"], ["explain", "--json", NO_UTF8], ["probe", "--json", NO_UTF8], ["client", "--json", "skms", NO_UTF8],
+     ["events", "--json", NO_UTF8]],
+)
+def test_words_that_are_no_utf8_are_told_in_json(kb, words):
+    r = kb(*words)
+    assert r.code in (1, 2), r
+    if words[0] != NO_UTF8:  # else there is no command yet that takes --json
+        assert "m?nchen" in r.json["error"]["text"], r
+    assert "out of memory" not in r.err, r
+
+
 @pytest.mark.parametrize(
     "words, hint",
     [
