@@ -232,12 +232,13 @@ static bool was_removed(const struct pub_rec *rec)
 }
 
 /* A daemon that has just started knows nothing of its hosts, but the journal still does: who was
- * down before stays out until a probe says otherwise. */
+ * down before, or was being taken away, stays out until a probe says otherwise. */
 static bool awaits_probe(const struct planner *p, const struct dns_srv *srv)
 {
 	const struct pub_rec *rec = find_rec(p->in->ours, srv);
 
-	return p->in->cautious && rec != NULL && was_removed(rec) &&
+	return p->in->cautious && rec != NULL &&
+	       (was_removed(rec) || rec->state == PUB_REC_INTENT_DELETE) &&
 	       health(p, srv) == PUB_HEALTH_UNKNOWN;
 }
 

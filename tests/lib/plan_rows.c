@@ -145,6 +145,7 @@ void plan_row_read(const struct plan_row *r, struct plan_input *x)
 	x->in.adopted = r->adopted;
 	x->in.only_host = r->only_host;
 	x->in.remember = !r->forget;
+	x->in.cautious = r->cautious;
 }
 
 static void check(const struct plan_row *r, const char *what, const struct text *got,

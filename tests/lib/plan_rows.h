@@ -23,7 +23,7 @@ struct plan_row {
 	const char *marks;   /* now/intent/proven/revert:state[*returns] RECORD */
 	const char *findings;
 	/* what differs from: publish, adopt, TTL 3600, no limit, everything up */
-	bool withdraw, adopted, enforce, forget, drain, keep_last;
+	bool withdraw, adopted, enforce, forget, drain, keep_last, cautious;
 	const char *only_host;
 	uint32_t limit_asked, limit_got;
 	const char *health; /* "+target" up, "-target" down; others unknown; NULL: no gate */
