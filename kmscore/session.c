@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define OUT_FLUSH      16384u /* answers gathered before they are written */
-#define WAIT_MARGIN_MS 2000u  /* beyond the time that an answer may take: it is never needed */
+#define WAIT_MARGIN_MS 2000u /* beyond the time that an answer may take: it is never needed */
 
 static void write_out(struct kms_service *s, struct conn *c)
 {
@@ -121,8 +120,6 @@ static enum kms_assoc_event feed(struct session *e, const uint8_t *data, size_t 
 		}
 		if (e->waiting)
 			return KMS_ASSOC_CALL;
-		if (s->out.len >= OUT_FLUSH)
-			write_out(s, e->c);
 	}
 }
 

@@ -100,7 +100,7 @@ static void t_what_a_relay_is_told(void **state)
 	teardown(&f); /* and no file was made, or the folder would not go */
 }
 
-/* Requests that came in one piece are answered in pieces: what is gathered has a bound. */
+/* Requests that came in one piece: each is answered, however many one read brings. */
 static void t_many_answers_at_once(void **state)
 {
 	static uint8_t all[65536];
@@ -118,7 +118,7 @@ static void t_many_answers_at_once(void **state)
 	raw_send(&f.raw, rq.b, rq.len, 24);
 	one = wire_get_u16(f.raw.got.b + 8, false);
 	assert_int_equal(f.raw.got.len, one);
-	n = 20000 / one; /* more than are gathered, and less than the client here can take */
+	n = 20000 / one; /* less than the client here can take */
 	assert_true(n * rq.len <= sizeof(all));
 	for (size_t i = 0; i < n; i++)
 		memcpy(all + i * rq.len, rq.b, rq.len);
