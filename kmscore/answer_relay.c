@@ -109,7 +109,8 @@ static void part_ended(void *ctx)
 {
 	struct kms_service *s = ctx;
 
-	if (--s->relay.ending == 0)
+	/* While the service lives, that of an old log is no end. */
+	if (--s->relay.ending == 0 && s->relay.ended != NULL)
 		s->relay.ended(s);
 }
 
@@ -152,17 +153,6 @@ const struct relay *kms_service_relay(const struct kms_service *s)
 	return s->relay.relay;
 }
 
-static void on_log_closed(void *ctx)
-{
-	struct kms_service *s = ctx;
-
-	/* While the service lives this is no end. */
-	if (s->relay.ended != NULL)
-		part_ended(s);
-	else
-		s->relay.ending--;
-}
-
 void kms_service_set_request_log(struct kms_service *s, const char *path)
 {
 	struct relay_side *r = &s->relay;
@@ -173,7 +163,7 @@ void kms_service_set_request_log(struct kms_service *s, const char *path)
 		return;
 	if (path == NULL && r->log != NULL) {
 		r->ending++;
-		request_log_free(r->log, on_log_closed, s);
+		request_log_free(r->log, part_ended, s);
 		r->log = NULL;
 	} else if (path != NULL && r->log != NULL) {
 		err = request_log_reopen(r->log, path, &info);

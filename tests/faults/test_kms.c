@@ -174,6 +174,7 @@ static int relay_service(void)
 	};
 	struct relay_upstream up = { .name = "one", .n_addrs = 1, .lab = true };
 	struct kms_service *host = NULL;
+	struct cidr everybody;
 	struct addr at;
 	int err;
 
@@ -183,6 +184,7 @@ static int relay_service(void)
 	assert_int_equal(kms_service_new(&f.t.net, &lab, &host, &info), 0);
 	at = *kms_service_addr(host, 0);
 	up.addrs = &at;
+	assert_int_equal(cidr_parse("127.0.0.0/8", &everybody), 0);
 	p.upstreams = &up;
 	p.n_upstreams = 1;
 	fault_begin();
@@ -190,6 +192,8 @@ static int relay_service(void)
 	if (err == 0) {
 		f.listen = *kms_service_addr(f.s, 0);
 		err = activate(&f, 1);
+		if (err == 0) /* or it has the old ones */
+			err = kms_service_set_rules(f.s, &everybody, 1, &p.limits);
 	} else {
 		assert_string_not_equal(info.text, "");
 	}

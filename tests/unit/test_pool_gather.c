@@ -101,6 +101,27 @@ static void t_end_with_unsent_requests(void **state)
 	assert_int_equal(f.call[4].err, ERR_CANCELED);
 }
 
+/* Of two associations that hold some, the one that got the first goes first. */
+static void t_two_end_with_unsent_requests(void **state)
+{
+	struct kms_pool_rules r = pool_rules();
+
+	(void)state;
+	r.min = 2;
+	pool_setup(&f, &r);
+	f.a.multiplex = true;
+	kms_pool_keep_warm(f.pool, true);
+	while (f.n_bound < 2)
+		(void)uv_run(&f.t.loop, UV_RUN_ONCE);
+	for (size_t i = 0; i < RPC_CLIENT_CALLS_MAX + 1; i++)
+		pool_start(&f, i);
+	assert_non_null(f.pool->unsent);
+	assert_ptr_equal(f.pool->unsent->unsent_next, f.pool->links);
+	pool_teardown(&f);
+	for (size_t i = 0; i < RPC_CLIENT_CALLS_MAX + 1; i++)
+		assert_int_equal(f.call[i].err, ERR_CANCELED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +129,7 @@ int main(void)
 		cmocka_unit_test(t_alone_it_leaves_at_once),
 		cmocka_unit_test(t_large_requests),
 		cmocka_unit_test(t_end_with_unsent_requests),
+		cmocka_unit_test(t_two_end_with_unsent_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
