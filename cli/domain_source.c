@@ -45,8 +45,14 @@ static bool is_blank(char c)
 
 static enum domain_next bad(struct domain_item *it, const char *problem)
 {
+	it->name.len = 0;
 	(void)snprintf(it->problem, sizeof(it->problem), "%s", problem);
 	return DOMAIN_BAD;
+}
+
+static enum domain_next too_long(struct domain_item *it)
+{
+	return bad(it, "is too long for a domain name");
 }
 
 /** What is certainly a slip in a list of domains, though DNS itself would take it. */
@@ -90,7 +96,7 @@ enum domain_next domain_item_parse(const char *text, size_t len, struct domain_i
 		it->text[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
 	it->text[n] = '\0';
 	if (len > DOMAIN_LINE_MAX)
-		return bad(it, "is too long for a domain name");
+		return too_long(it);
 	if (look_at_octets(text, len, it) != DOMAIN_NAME)
 		return DOMAIN_BAD;
 	if (dns_name_parse(it->text, &it->name) != 0)
@@ -154,7 +160,7 @@ static bool judge_line(struct domain_source *s, struct domain_item *ret, enum do
 {
 	const char *text = s->line, *hash;
 	size_t len = s->line_len;
-	bool too_long = s->too_long;
+	bool cut = s->too_long;
 
 	s->line_no++;
 	s->line_len = 0;
@@ -166,7 +172,7 @@ static bool judge_line(struct domain_source *s, struct domain_item *ret, enum do
 	hash = memchr(text, '#', len);
 	if (hash != NULL) {
 		len = (size_t)(hash - text);
-		too_long = false;
+		cut = false;
 	}
 	while (len > 0 && is_blank(text[len - 1]))
 		len--;
@@ -174,9 +180,11 @@ static bool judge_line(struct domain_source *s, struct domain_item *ret, enum do
 		text++;
 		len--;
 	}
-	if (len == 0 && !too_long)
+	if (len == 0 && !cut)
 		return false;
-	*ret_what = domain_item_parse(text, too_long ? DOMAIN_LINE_MAX + 1 : len, ret);
+	*ret_what = domain_item_parse(text, len, ret);
+	if (cut)
+		*ret_what = too_long(ret);
 	ret->line = s->line_no;
 	return true;
 }

@@ -134,10 +134,10 @@ static void t_lines_too_long(void **state)
 	n += (size_t)snprintf(file + n, sizeof(file) - n, "\na.test\n# ");
 	memset(file + n, 'b', 90000); /* a long comment is none of our business */
 	n += 90000;
-	n += (size_t)snprintf(file + n, sizeof(file) - n, "\nb.test");
+	n += (size_t)snprintf(file + n, sizeof(file) - n, "\n%500s%2000s\nb.test", "c", "d");
 	reading_start(&r, file_with(file, n));
 	assert_true(r.ended);
-	assert_string_equal(r.seen, "!aaaaaaaaaaaaaaaaaaaa@1 a.test@2 b.test@4 ");
+	assert_string_equal(r.seen, "!aaaaaaaaaaaaaaaaaaaa@1 a.test@2 !c@4 b.test@5 ");
 	reading_end(&r);
 }
 
