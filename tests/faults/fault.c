@@ -120,6 +120,11 @@ unsigned fault_hits(void)
 	return atomic_load(&st.plan->hits);
 }
 
+bool fault_site_known(void)
+{
+	return __sanitizer_symbolize_pc != NULL;
+}
+
 /* "fault_call_malloc < buf_reserve < ...": of the calls that were made to fail, the first one. */
 const char *fault_site_text(void)
 {
@@ -127,7 +132,7 @@ const char *fault_site_text(void)
 	size_t len = 0;
 
 	text[0] = '\0';
-	if (fault_hits() == 0 || __sanitizer_symbolize_pc == NULL)
+	if (fault_hits() == 0 || !fault_site_known())
 		return text;
 	for (size_t i = SITE_OURS - 1; i < SITE_FRAMES && st.plan->site[i] != NULL; i++) {
 		char name[128];

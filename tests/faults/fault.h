@@ -58,8 +58,10 @@ enum fault_kind fault_kind(void);
 const char *fault_repeat(void);
 /** Calls that were made to fail in this run. */
 unsigned fault_hits(void);
+/** Whether calls have a place by name: not without the sanitizers, as where lines are counted. */
+bool fault_site_known(void);
 /** Where the first of them was made, as "fault_call_malloc < buf_reserve < on_alloc < ..."; ""
- * where none was, or without the sanitizers. */
+ * where none was, or it is not known. */
 const char *fault_site_text(void);
 /** Whether it was this call ("": any), made for this function of the program. */
 bool fault_site_has(const char *call, const char *function);

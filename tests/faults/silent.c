@@ -49,7 +49,7 @@ static bool is_harmless_close(void)
 
 bool silent_is_right(void)
 {
-	if (is_harmless_close())
+	if (!fault_site_known() || is_harmless_close())
 		return true;
 	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
 		if (fault_site_has(silent[i].call, silent[i].function))

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/** Whether the call that failed in this run is one of them. */
+/** Whether the call that failed in this run is one of them, or its place is not known. */
 bool silent_is_right(void);
 
 #endif

@@ -46,6 +46,9 @@ static void t_no_file_at_all(void **state)
 	(void)snprintf(path, sizeof(path), "%s/below", files.key_file);
 	assert_int_equal(lab_clients_load(path, &t, &info), -ENOTDIR);
 	assert_non_null(strstr(info.text, "cannot read"));
+	assert_int_equal(truncate(files.key_file, (off_t)LAB_CLIENTS_FILE_MAX + 1), 0);
+	assert_int_equal(lab_clients_load(files.key_file, &t, &info), ERR_PARSE);
+	assert_non_null(strstr(info.text, "is too large"));
 	lab_files_remove(&files);
 }
 
