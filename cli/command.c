@@ -216,10 +216,9 @@ static size_t index_of(const struct cli_command *cmd, int c)
 	return n;
 }
 
-static void add_value(struct value_list *v, const char *text, size_t max)
+static void add_value(struct value_list *v, const char *text)
 {
-	if (v->values == NULL)
-		v->values = mem_must(calloc(max, sizeof(*v->values)));
+	v->values = mem_must(realloc(v->values, (v->n + 1) * sizeof(*v->values)));
 	v->values[v->n++] = text;
 }
 
@@ -321,8 +320,7 @@ static int run_command(const struct cli_command *cmd, int argc, char **words)
 
 			/* -www is three times in one word: a flag counts once */
 			if (cmd->options[i].arg != NULL || args.options[i].n == 0)
-				add_value(&args.options[i], optarg != NULL ? optarg : "",
-					  (size_t)argc);
+				add_value(&args.options[i], optarg != NULL ? optarg : "");
 		}
 	}
 	if (code < 0) {
