@@ -95,14 +95,13 @@ const char *text_escape(const char *text, char *out, size_t room)
 	return out;
 }
 
-/* The caller frees; NULL without memory. */
+/* The caller frees. */
 static char *escaped(const char *text)
 {
 	size_t room = 4 * strlen(text) + 6;
-	char *out = malloc(room);
+	char *out = mem_must(malloc(room));
 
-	if (out != NULL)
-		(void)text_escape(text, out, room);
+	(void)text_escape(text, out, room);
 	return out;
 }
 
@@ -116,8 +115,7 @@ static json_t *escaped_object(const json_t *root)
 	{
 		char *name = escaped(key);
 
-		if (name != NULL)
-			(void)json_object_set_new(copy, name, json_escaped(value));
+		(void)json_object_set_new(copy, name, json_escaped(value));
 		free(name);
 	}
 	return copy;
@@ -141,7 +139,7 @@ json_t *json_escaped(const json_t *root)
 	if (!json_is_string(root))
 		return json_deep_copy(root);
 	text = escaped(json_string_value(root));
-	copy = text != NULL ? json_string(text) : NULL;
+	copy = json_string(text);
 	free(text);
 	return copy;
 }

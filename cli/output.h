@@ -27,8 +27,7 @@ const char *json_text(const json_t *obj, const char *key, const char *fallback);
 /** Text of a peer as a terminal and a reader of lines may see it: control characters, C1 among
  * them, and what is no UTF-8 come out as \xHH. Cut at @p room. @return @p out. */
 const char *text_escape(const char *text, char *out, size_t room);
-/** A copy with all texts so, names of members too; NULL for NULL or without memory. The caller
- * still has @p root. */
+/** A copy with all texts so, names of members too; NULL for NULL. @p root is still the caller's. */
 json_t *json_escaped(const json_t *root);
 
 #endif
