@@ -135,9 +135,15 @@ static void check_delete(struct world *w, const struct pub_plan *p, const struct
 	const struct pub_rec *rec = rec_of(w, &c->srv);
 	size_t at;
 
-	/* what the journal does not know is not ours; but one just like what is wanted goes where
-	 * somebody asks for that */
-	FUZZ_CHECK(rec != NULL || (w->in.withdraw && w->in.adopted && is_wanted(w, &c->srv)));
+	/* What the journal does not know is not ours. But one just like what is wanted is adopted:
+	 * it goes where somebody asks for that or its host is down, and comes back in the same
+	 * UPDATE to have another TTL. */
+	FUZZ_CHECK(rec != NULL || is_wanted(w, &c->srv));
+	if (rec == NULL && w->in.withdraw)
+		FUZZ_CHECK(w->in.adopted);
+	else if (rec == NULL && !pub_plan_adds(p, &c->srv))
+		FUZZ_CHECK(health_of(NULL, &c->srv.target, c->srv.port) == PUB_HEALTH_DOWN &&
+			   w->in.health != NULL);
 	if (is_seen(w, &c->srv, &at))
 		FUZZ_CHECK(p->classes[at] == PUB_CLASS_OURS || p->classes[at] == PUB_CLASS_ADOPTED);
 }
