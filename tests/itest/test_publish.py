@@ -9,7 +9,7 @@ import pytest
 
 from kblib.bind import Key, View, Zone, zone_text
 from kblib.loopback import has_ipv6
-from kblib.process import wait_until
+from kblib.process import SLOWER, wait_until
 from kblib.site import CORP, HOST, ONE, SRV
 
 FOREIGN = f"0 0 1688 other.{CORP}."
@@ -141,7 +141,7 @@ def test_unreachable_server(site):
     site.start(secondary=False)
     begin = time.monotonic()
     d = site.one("publish", "--timeout", "4s", state="unreachable", exit=1, domain=f", server: ['{site.loopback.address()}']")
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 8 * SLOWER
     assert d["hresult"] == "0x800705B4" and "no answer from" in d["hint"]
 
 
@@ -236,7 +236,7 @@ def test_Z07_secondary_behind_named_defaults(site):
     begin = time.monotonic()
     d = site.one(state="proven")
     assert states(d) == ["ok", "ok"]
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 20 * SLOWER
 
 
 def test_Z08_dead_secondary_does_not_hinder(site):

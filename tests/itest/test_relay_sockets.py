@@ -11,7 +11,7 @@ import pytest
 from kblib.kms_caller import KmsCaller, Load, ask_once
 from kblib.process import Process, die_with_parent, wait_until
 from kblib.program import PROGRAM, Daemon, environment
-from kblib.relay import HEALTH, QUICK, upstream
+from kblib.relay import HEALTH, QUICK, slower, upstream
 from kblib.rpc_pdu import bind, opaque_body
 
 FIRST = 3
@@ -34,8 +34,8 @@ class Manager:
         self.config.write_text(
             f"node: {{ target: kms1.relay.test, state_dir: {self.folder}/state, control: {{ socket: {self.folder}/sock }} }}\n"
             f"service: {{ mode: {mode}, listen: [\"{listen}\"] }}\n"
-            f"relay:\n  upstreams: [{', '.join(upstreams)}]\n  {relay}\n"
-            f"health: {{ {HEALTH} }}\nhosts: {hosts}\n{extra}"
+            f"relay:\n  upstreams: [{', '.join(upstreams)}]\n  {slower(relay)}\n"
+            f"health: {{ {slower(HEALTH)} }}\nhosts: {hosts}\n{extra}"
         )
         return self
 

@@ -43,7 +43,7 @@ def test_R01_a_port_that_accepts_is_not_a_kms_host(kb, kms_host, loopback):
     hosts = {kind: kms_host(kind) for kind in kinds}
     with socket.create_server((loopback.address(), 0)) as closed:
         dead = closed.getsockname()
-    r = kb("probe", "--json", "--timeout", "1s", *(f"{h.address}:{h.port}" for h in hosts.values()), "%s:%d" % dead)
+    r = kb("probe", "--json", "--timeout", f"{SLOWER:g}s", *(f"{h.address}:{h.port}" for h in hosts.values()), "%s:%d" % dead)
     assert r.code == 1
     assert [h["state"] for h in r.json["hosts"]] == [*kinds.values(), "refused"], r
 
@@ -87,7 +87,7 @@ def test_R10_probe_of_what_was_bound(lab, kb):
         r = kb("probe", "--json", d.address)
         assert r.code == 0 and r.json["hosts"][0]["state"] == "up", r
         other = f"127.0.0.1:{d.where[1]}" if name == "six" else f"[::1]:{d.where[1]}"
-        r = kb("probe", "--json", "--timeout", "1s", other)
+        r = kb("probe", "--json", "--timeout", f"{SLOWER:g}s", other)
         assert r.code == 1 and r.json["hosts"][0]["state"] == "refused", r
 
 

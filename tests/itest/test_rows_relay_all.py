@@ -53,7 +53,7 @@ def test_R04_mute_host_does_not_hold_a_thousand_clients(relay, rpc_host):
     assert {o.error.status for o in outcomes if isinstance(o.error, Faulted)} == {TOO_BUSY}
     assert all(isinstance(o.error, (Faulted, Refused)) for o in outcomes), {repr(o.error) for o in outcomes}
     assert most["outstanding"] <= 4 and most["queued"] <= 50 and most["open"] <= 4, most
-    assert sum(o.s < 1 for o in outcomes) >= 500 or max(o.s for o in outcomes) < 8
+    assert sum(o.s < SLOWER for o in outcomes) >= 500 or max(o.s for o in outcomes) < 8 * SLOWER
     host.reset()
     host.release()
     wait_until("the host serves again", lambda: ask_served(r.where))
@@ -71,7 +71,8 @@ def ask_served(where):
 def test_R04_slow_and_idle_clients_cost_a_host_nothing(relay, rpc_host):
     """Clients that drip, stop or say nothing are closed in their time, and no host hears of them."""
     host = rpc_host("win1")
-    r = relay([host], extra="limits: { request: 300ms, idle: 400ms, per_address: 10 }\n")
+    times = f"request: {int(300 * SLOWER)}ms, idle: {int(400 * SLOWER)}ms"
+    r = relay([host], extra=f"limits: {{ {times}, per_address: 10 }}\n")
     held = [socket.create_connection(r.where, timeout=10 * SLOWER) for _ in range(4)]
     held[1].sendall(bind()[:30])
     idle, half = KmsCaller(r.where), KmsCaller(r.where)
@@ -191,11 +192,11 @@ def test_R07_without_a_host_clients_are_refused_at_once(relay, rpc_host):
         r.wait_states(one="refused", two="refused")
         r.d.wait_log(r"relay\.unavailable")
         reason, s = refused(r.where)
-        assert reason == 1 and s < 0.5
+        assert reason == 1 and s < 0.5 * SLOWER
         with pytest.raises(Faulted, match="0x1C010014"):
             early.ask(opaque_body())  # bound while there was a host
         outcomes = ask_many(r.where, 200, concurrent=50)
-        assert {type(o.error) for o in outcomes} == {Refused} and max(o.s for o in outcomes) < 1
+        assert {type(o.error) for o in outcomes} == {Refused} and max(o.s for o in outcomes) < SLOWER
         assert r.d.count_log(r"relay\.unavailable") == 1
         two.listen()
         r.wait_states(two="up")
@@ -291,7 +292,7 @@ def test_R08_relays_in_a_circle(relay, rpc_host, loopback, n):
     for r in relays:
         for o in ask_many(r.where, 5):
             assert isinstance(o.error, (Refused, Faulted)), o
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 5 * SLOWER
     after = [r.status()["service"]["requests"] for r in relays]
     assert sum(after) - sum(before) <= 3 * 5 * n, (before, after)
 

@@ -10,6 +10,7 @@ import pytest
 
 from kblib.bind import Zone, zone_text
 from kblib.loopback import free_port, has_ipv6
+from kblib.process import SLOWER
 
 CORP, DEPT = "corp.test", "dept.test"
 SRV = f"_vlmcs._tcp.{CORP}"
@@ -265,7 +266,7 @@ def test_S15_one_silent_name_server_holds_nothing_up(scripted, kms_host, discove
     report = discover([silent, good])
     took = time.monotonic() - began
     assert report["selected"]["target"] == f"kms1.{CORP}"
-    assert took < 2, f"{took:.1f} s for one server that does not answer"
+    assert took < 2 * SLOWER, f"{took:.1f} s for one server that does not answer"
 
 
 def test_S16_order_of_the_answer_does_not_matter(scripted, discover):

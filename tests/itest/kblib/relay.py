@@ -2,14 +2,28 @@
 
 import contextlib
 import itertools
+import re
 import socket
 import threading
 
-from .process import wait_until
+from .process import SLOWER, wait_until
 
 _numbers = itertools.count(1)
 QUICK = "request_timeout: 300ms"
 HEALTH = "interval: 200ms, timeout: 500ms, rise: 1, fall: 2, min_stay: 0s"
+
+
+MOST_MS = {"timeout": 60000, "request_timeout": 600000}
+
+
+def slower(text):
+    """Configuration with time for hosts in it: where the relay itself is slower, a host in order has longer, too."""
+
+    def longer(m):
+        ms = int(m[2]) * (1000 if m[3] == "s" else 1)
+        return f"{m[1]}: {min(int(ms * SLOWER), MOST_MS[m[1]])}ms"
+
+    return re.sub(r"\b(timeout|request_timeout): (\d+)(ms|s)\b", longer, text)
 
 
 def upstream(host, priority=0, lab=False, name=None):
@@ -30,6 +44,7 @@ class Relay:
     def write(self, upstreams, relay=QUICK, pool="min: 1, max: 64", health=HEALTH, service="", extra="", hosts="[]", level="info",
               target="kms1.relay.test"):
         listen = ", ".join(f'"{a}"' for a in self.listen)
+        relay, health = slower(relay), slower(health)
         self.config.write_text(
             f"node: {{ target: {target}, state_dir: {self.folder}/state, control: {{ socket: {self.folder}/sock }} }}\n"
             f"service: {{ mode: relay, listen: [{listen}]{service} }}\n"
