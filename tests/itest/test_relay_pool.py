@@ -15,7 +15,8 @@ from kblib.rpc_pdu import answer_stub, opaque_body
 
 MISMATCH, NOT_ACTIVATED, F039 = 0xC004F042, 0xC004F041, 0xC004F039
 CHAOS_STEPS = int(os.environ.get("KMSBEACON_CHAOS_STEPS", "25"))
-LONG = "request_timeout: 5s"
+LONG = "request_timeout: 60s"
+FRESH = "min: 0, max: 64"  # no association before the first request, which might be taken for stale by then
 LOADED = "request_timeout: 1s"  # where this machine itself may be slow
 
 
@@ -136,15 +137,15 @@ def test_retry_0_asks_one_host(relay, rpc_host):
     a, b, c = rpc_host("a", drop="reset"), rpc_host("b", drop="close"), rpc_host("c")
     ups = [a, upstream(b, priority=1), upstream(c, priority=2)]
     slow_to_judge = "interval: 10s, timeout: 1s, rise: 1, fall: 100, min_stay: 0s"
-    r = relay(ups, relay="request_timeout: 300ms; retry: 0", health=slow_to_judge)
+    r = relay(ups, relay="request_timeout: 300ms; retry: 0", pool=FRESH, health=slow_to_judge)
     with pytest.raises(Faulted, match="0x1C010014"):
         ask_once(r.where)
     assert [h.count("calls") for h in (a, b, c)] == [1, 0, 0]
-    r.reload(ups, relay="request_timeout: 300ms; retry: 1", health=slow_to_judge)
+    r.reload(ups, relay="request_timeout: 300ms; retry: 1", pool=FRESH, health=slow_to_judge)
     with pytest.raises(Faulted, match="0x1C010014"):
         ask_once(r.where)
     assert [h.count("calls") for h in (a, b, c)] == [2, 1, 0]
-    r.reload(ups, relay="request_timeout: 300ms; retry: 2", health=slow_to_judge)
+    r.reload(ups, relay="request_timeout: 300ms; retry: 2", pool=FRESH, health=slow_to_judge)
     assert ask_once(r.where).by == "c"
 
 
@@ -154,7 +155,7 @@ def test_retry_0_asks_one_host(relay, rpc_host):
 def test_the_pool_grows_queues_in_order_and_shrinks(relay, rpc_host):
     """8 associations under 20 calls, the other 12 wait in their order, and quiet times leave `min`."""
     host = rpc_host("win1", hold=True)
-    r = relay([host], pool="min: 1, max: 8, idle: 1s, queue: 100", relay=LONG)
+    r = relay([host], pool=f"min: 1, max: 8, idle: {int(1000 * SLOWER)}ms, queue: 100", relay=LONG)
     with contextlib.ExitStack() as open_:
         callers = []
         for i in range(20):
@@ -231,7 +232,7 @@ def test_a_stale_association_moves_nobody(relay, rpc_host, loopback):
 def test_a_reset_of_a_fresh_association_is_a_failure(relay, rpc_host):
     """Only what was idle is repeated on the same host: here the next one is asked, and the failure is counted."""
     a, b = rpc_host("a", drop="reset"), rpc_host("b")
-    r = relay([a, upstream(b, priority=1)], health="interval: 10s, timeout: 1s, rise: 1, fall: 100, min_stay: 0s")
+    r = relay([a, upstream(b, priority=1)], pool=FRESH, health="interval: 10s, timeout: 1s, rise: 1, fall: 100, min_stay: 0s")
     for _ in range(3):
         assert ask_once(r.where).by == "b"
     u = r.upstream("a")

@@ -197,7 +197,8 @@ def test_R05_half_an_answer_is_none(relay, rpc_host, how):
 def test_R05_client_that_goes_in_the_middle_of_its_call(relay, rpc_host):
     """Its call ends, the late answer is dropped, and the host's association serves the next client."""
     host = rpc_host("win1", hold=True)
-    r = relay([host], relay="request_timeout: 5s", pool="min: 1, max: 1")
+    no_probe = "interval: 1h, timeout: 1s, rise: 1, fall: 100, min_stay: 0s"  # which opens one, too
+    r = relay([host], relay="request_timeout: 5s", pool="min: 1, max: 1", health=no_probe)
     gone = KmsCaller(r.where)
     gone.send(opaque_body("gone"))
     host.wait("the call is there", lambda h: h.held() == 1)
