@@ -109,18 +109,33 @@ static void on_begun(void *ctx, int err, const struct pub_result *results, size_
 }
 
 /* @return the host asked for, or NULL after the request was answered. */
-static const char *parse_host(struct daemon *d, struct control_call *call, const json_t *args)
-{
-	const char *host = json_string_value(json_object_get(args, "host"));
-	struct err_info info;
+struct asked {
+	const char *host; /* NULL: all */
+	int force;
+};
 
-	if (host == NULL)
-		host = CONFIG_LOCAL;
-	if (host_of(d, host) != NULL || daemon_has_upstream(d, host))
-		return host;
-	(void)err_set(&info, ERR_USAGE, "there is no host and no upstream named '%.200s'", host);
+/** A member of another type than it has to be is no member that is left out. @return false: it has
+ * been told. */
+static bool take_args(struct daemon *d, struct control_call *call, const json_t *args,
+		      const char *unless_given, struct asked *ret)
+{
+	struct err_info info;
+	json_error_t why;
+
+	*ret = (struct asked){ .host = unless_given };
+	if (args != NULL && json_unpack_ex((json_t *)(uintptr_t)args, &why, 0, "{s?s, s?b}", "host",
+					   &ret->host, "force", &ret->force) != 0) {
+		(void)err_set(&info, ERR_PARSE, "host is a text, force true or false: %s",
+			      why.text);
+		control_fail(call, 2, "PARSE", info.text);
+		return false;
+	}
+	if (ret->host == NULL || host_of(d, ret->host) != NULL || daemon_has_upstream(d, ret->host))
+		return true;
+	(void)err_set(&info, ERR_USAGE, "there is no host and no upstream named '%.200s'",
+		      ret->host);
 	control_fail(call, 2, "USAGE", info.text);
-	return NULL;
+	return false;
 }
 
 static void begin(struct daemon *d, struct control_call *call, const char *host, bool force)
@@ -142,19 +157,20 @@ static void begin(struct daemon *d, struct control_call *call, const char *host,
 
 void daemon_request_drain(struct daemon *d, struct control_call *call, const json_t *args)
 {
-	const char *host = parse_host(d, call, args);
-	bool force = json_is_true(json_object_get(args, "force"));
 	struct drain_status st;
+	struct asked a;
+	const char *host;
 	int err;
 
-	if (host == NULL)
+	if (!take_args(d, call, args, CONFIG_LOCAL, &a))
 		return;
-	if (!force && daemon_has_upstream(d, host) && daemon_upstream_is_last(d, host)) {
+	host = a.host;
+	if (!a.force && daemon_has_upstream(d, host) && daemon_upstream_is_last(d, host)) {
 		control_answer(call, 1, drain_json(d, host, "refused", NULL));
 		return;
 	}
 	if (host_of(d, host) != NULL && !drains_get(d->drains, host, &st)) {
-		begin(d, call, host, force);
+		begin(d, call, host, a.force != 0);
 		return;
 	}
 	err = drain_behind(d, host); /* and what is drained already goes on */
@@ -166,31 +182,32 @@ void daemon_request_drain(struct daemon *d, struct control_call *call, const jso
 
 void daemon_request_drain_status(struct daemon *d, struct control_call *call, const json_t *args)
 {
-	const char *host = parse_host(d, call, args);
 	struct drain_status st;
+	struct asked a;
 
-	if (host != NULL)
+	if (take_args(d, call, args, CONFIG_LOCAL, &a))
 		control_answer(call,
-			       drains_get(d->drains, host, &st) || daemon_upstream_drained(d, host)
+			       drains_get(d->drains, a.host, &st) ||
+					       daemon_upstream_drained(d, a.host)
 				       ? 0
 				       : 1,
-			       drain_json(d, host, NULL, NULL));
+			       drain_json(d, a.host, NULL, NULL));
 }
 
 void daemon_request_resume(struct daemon *d, struct control_call *call, const json_t *args)
 {
-	const char *host = json_string_value(json_object_get(args, "host"));
 	const struct config_host *h = NULL; /* all, or an upstream alone */
 	struct err_info info;
+	struct asked a;
+	const char *host;
 	size_t n = 0, behind;
 	int err = 0;
 
-	if (host != NULL) {
-		host = parse_host(d, call, args);
-		if (host == NULL)
-			return;
+	if (!take_args(d, call, args, NULL, &a))
+		return;
+	host = a.host;
+	if (host != NULL)
 		h = host_of(d, host);
-	}
 	/* First the service, then the record that leads to it. */
 	if (d->local_drained && (host == NULL || (h != NULL && h->is_local)))
 		err = daemon_reopen_local(d, &info);

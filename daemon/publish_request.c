@@ -2,30 +2,42 @@
 
 #include <string.h>
 
+#include "common/utf8.h"
+
 json_t *publish_request_json(const struct publish_request *rq)
 {
-	char name[DNSNAME_TEXT_MAX];
+	char name[DNSNAME_TEXT_MAX], host[PUBLISH_HOST_MAX];
 
+	memcpy(host, rq->host, sizeof(host));
+	utf8_mend(host); /* else there is no object at all, and no host stands for all */
 	return json_pack("{s:b, s:b, s:b, s:s*, s:s*, s:I}", "dry_run", rq->dry_run, "adopted",
 			 rq->adopted, "orphans", rq->orphans, "domain",
 			 rq->has_domain ? dns_name_format(&rq->domain, name) : NULL, "host",
-			 rq->host[0] != '\0' ? rq->host : NULL, "timeout_ms",
-			 (json_int_t)rq->timeout_ms);
+			 host[0] != '\0' ? host : NULL, "timeout_ms", (json_int_t)rq->timeout_ms);
 }
 
 int publish_request_parse(bool withdraw, const json_t *args, struct publish_request *ret,
 			  struct err_info *info)
 {
-	const char *domain = json_string_value(json_object_get(args, "domain"));
-	const char *host = json_string_value(json_object_get(args, "host"));
-	const json_t *timeout = json_object_get(args, "timeout_ms");
-	json_int_t timeout_ms = timeout != NULL ? json_integer_value(timeout) : PUB_TIMEOUT_MS;
+	int dry_run = 0, adopted = 0, orphans = 0;
+	const char *domain = NULL, *host = NULL;
+	json_int_t timeout_ms = PUB_TIMEOUT_MS;
+	json_error_t why;
 
+	/* One of another type is not one that is left out, which would stand for all. */
+	if (args != NULL &&
+	    json_unpack_ex((json_t *)(uintptr_t)args, &why, 0, "{s?s, s?s, s?b, s?b, s?b, s?I}",
+			   "domain", &domain, "host", &host, "dry_run", &dry_run, "adopted",
+			   &adopted, "orphans", &orphans, "timeout_ms", &timeout_ms) != 0)
+		return err_set(info, ERR_PARSE,
+			       "domain and host are texts, timeout_ms is a number, what else there "
+			       "is true or false: %s",
+			       why.text);
 	*ret = (struct publish_request){
 		.withdraw = withdraw,
-		.dry_run = json_is_true(json_object_get(args, "dry_run")),
-		.adopted = json_is_true(json_object_get(args, "adopted")),
-		.orphans = json_is_true(json_object_get(args, "orphans")),
+		.dry_run = dry_run != 0,
+		.adopted = adopted != 0,
+		.orphans = orphans != 0,
 		.has_domain = domain != NULL,
 	};
 	if (domain != NULL && dns_name_parse(domain, &ret->domain) != 0)
