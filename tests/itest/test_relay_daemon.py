@@ -162,7 +162,7 @@ def test_idle_associations_are_kept_alive(start, rpc_host):
 def test_reload_changes_the_hosts_under_load(start, rpc_host):
     """Hosts come and go, requests at one that goes are answered by it, nobody fails, and no connection is lost."""
     one, two, three = (rpc_host(f"win{i}") for i in (1, 2, 3))
-    r = start([one])
+    r = start([one], relay="request_timeout: 20s")  # a reload may take longer than a try has in the other tests
     load = Load(r.where, concurrent=10, source=lambda i: f"127.0.0.{i + 1}")
     try:
         load.wait_for(50)

@@ -9,7 +9,7 @@ import pytest
 
 from kblib.bind import ROOT_ZONE, Key, View, Zone, zone_text
 from kblib.loopback import has_ipv6
-from kblib.process import wait_until
+from kblib.process import SLOWER, wait_until
 from kblib.site import CORP, ONE, SRV
 
 DOMAIN = f"{{ domain: {CORP}, lab: true, key: corp, server: ['%s'] }}"
@@ -93,7 +93,7 @@ def without_tsig(m):
 def test_Z04_answer_without_tsig_counts_for_nothing(site):
     site.start(secondary=False)
     site.tap.on_reply = without_tsig
-    d = site.run("publish", "--timeout", "3s", exit=1, domains=[DOMAIN % site.first])[0]
+    d = site.run("publish", "--timeout", f"{3 * SLOWER:g}s", exit=1, domains=[DOMAIN % site.first])[0]
     assert d["state"] in ("unreachable", "refused") and d["changes"] == [] and "unsigned" in d["hint"], d
     assert site.tap.updates() == 0 and site.shown() == []
 
