@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/utf8.h"
 #include "daemon/control.h"
 #include "daemon/publish_request.h"
 #include "tests/fuzz/fuzz.h"
@@ -28,12 +29,15 @@ static void check_request(const struct publish_request *rq, bool withdraw)
 {
 	json_t *args = publish_request_json(rq);
 	struct publish_request again;
+	char host[PUBLISH_HOST_MAX];
 
+	memcpy(host, rq->host, sizeof(host));
+	utf8_mend(host); /* a control of C1 is none either, though JSON takes it */
 	FUZZ_CHECK(args != NULL && rq->withdraw == withdraw);
 	FUZZ_CHECK(publish_request_parse(withdraw, args, &again, NULL) == 0);
 	FUZZ_CHECK(again.dry_run == rq->dry_run && again.adopted == rq->adopted);
 	FUZZ_CHECK(again.orphans == rq->orphans && again.timeout_ms == rq->timeout_ms);
-	FUZZ_CHECK(again.has_domain == rq->has_domain && strcmp(again.host, rq->host) == 0);
+	FUZZ_CHECK(again.has_domain == rq->has_domain && strcmp(again.host, host) == 0);
 	FUZZ_CHECK(!rq->has_domain || dns_name_equal(&again.domain, &rq->domain));
 	json_decref(args);
 }
