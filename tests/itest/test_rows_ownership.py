@@ -265,16 +265,18 @@ def test_P06_P08_killed_at_every_step(site, what, after):
 
 def test_P08_daemon_killed_between_update_and_proof(site, daemon):
     site.start(f"_vlmcs._tcp SRV {FOREIGN}", secondary=False)
-    d = daemon(site.daemon_config())
+    done = threading.Event()
 
-    def kill(m):
-        if m.opcode == UPDATE and d.running:
-            d.signal(signal.SIGKILL)
+    def lose(m):
+        if m.opcode == UPDATE:
+            done.set()
             return None
         return m.reply
 
-    site.tap.on_reply = kill
-    wait_until("it was killed", lambda: not d.running)
+    site.tap.on_reply = lose
+    d = daemon(site.daemon_config())
+    wait_until("the update was done", done.is_set)
+    d.kill()
     d.stop = d.kill
     assert site.rdata() == sorted([FOREIGN, ONE])
     site.tap.on_reply = lambda m: m.reply
