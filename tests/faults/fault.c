@@ -363,6 +363,15 @@ static bool is_wanted(const struct fault_scenario *s)
 	       (strncmp(only, s->name, len) == 0 && only[len] == ':');
 }
 
+/** Whether it does so of its caller. */
+__attribute__((noinline)) static bool names_functions(void)
+{
+	char name[128] = "";
+
+	__sanitizer_symbolize_pc(__builtin_return_address(0), "%f", name, sizeof(name));
+	return strcmp(name, "fault_run") == 0;
+}
+
 int fault_run(const char *group, const struct fault_scenario *list, size_t n)
 {
 	static struct fault_scenario copy[FAULT_SCENARIOS_MAX];
@@ -385,6 +394,13 @@ int fault_run(const char *group, const struct fault_scenario *list, size_t n)
 	}
 	json_set_alloc_funcs(json_memory, free);
 	keep_site(st.plan); /* what backtrace() loads is loaded now */
+	if (fault_site_known() && !names_functions()) {
+		fprintf(stderr,
+			"%s: the sanitizers do not find llvm-symbolizer, and no call has a name: "
+			"tools/deps test installs it\n",
+			group);
+		return 1;
+	}
 	if (n_tests == 0) {
 		fprintf(stderr, "%s: KMSBEACON_FAULT names no scenario of this program\n", group);
 		return 1;

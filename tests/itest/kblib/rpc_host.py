@@ -524,6 +524,7 @@ class RpcHostProcess:
     def pause(self):
         """SIGSTOP: the kernel goes on accepting and taking octets, nobody answers."""
         self._p.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._p.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # it may answer until then
 
     def resume(self):
         self._p.send_signal(signal.SIGCONT)
