@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/mem.h"
+#include "common/err.h"
 
 int keys_load(const struct config *cfg, struct keys *ret, struct config_errors *errs)
 {
@@ -12,7 +12,12 @@ int keys_load(const struct config *cfg, struct keys *ret, struct config_errors *
 	*ret = (struct keys){ .n = cfg->n_keys };
 	if (cfg->n_keys == 0)
 		return 0;
-	ret->list = mem_must(calloc(cfg->n_keys, sizeof(struct tsig_key *)));
+	ret->list = calloc(cfg->n_keys, sizeof(struct tsig_key *));
+	if (ret->list == NULL) {
+		ret->n = 0;
+		config_errors_add(errs, cfg, 0, "keys", "%s", err_text(ERR_NOMEM));
+		return ERR_NOMEM;
+	}
 	for (size_t i = 0; i < cfg->n_keys; i++) {
 		struct err_info info;
 		char key[64];

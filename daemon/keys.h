@@ -11,8 +11,8 @@ struct keys {
 	size_t n;
 };
 
-/** Read all; every file that is wrong is an entry of @p errs. 0 or ERR_CONFIG (then @p ret is
- * empty). */
+/** Read all; every file that is wrong is an entry of @p errs. 0 or ERR_CONFIG, ERR_NOMEM
+ * (then @p ret is empty). */
 int keys_load(const struct config *cfg, struct keys *ret, struct config_errors *errs);
 void keys_done(struct keys *k);
 
