@@ -134,6 +134,9 @@ static void add_row(struct discovery *d, enum rsv_profile profile, const struct 
 
 	if (r == NULL)
 		r = make_row(d, profile, domain);
+	if (r == NULL)
+		log_error(&discovery_log, "discovery.config", "text=%s",
+			  "out of memory: a domain is not looked at before the next reload");
 	if (r == NULL || *n == DISCOVERY_ROWS_MAX) {
 		row_free(r);
 		return;

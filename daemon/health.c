@@ -414,6 +414,16 @@ int health_new(const struct health_params *p, struct health **ret)
 	return 0;
 }
 
+/* Unknown health gates nothing. */
+static void leave_out(const struct health_host *host)
+{
+	char name[DNSNAME_TEXT_MAX];
+
+	log_error(&log_health, "health.config", "target=%s port=%u text=%s",
+		  dns_name_format(&host->target, name), (unsigned)host->port,
+		  "out of memory: it is not probed before the next reload");
+}
+
 void health_configure(struct health *h, const struct config_health *rule,
 		      const struct health_host *hosts, size_t n)
 {
@@ -433,8 +443,10 @@ void health_configure(struct health *h, const struct config_health *rule,
 
 		if (e == NULL)
 			e = add(h, &hosts[i].target, hosts[i].port);
-		if (e == NULL)
-			continue; /* unknown health gates nothing */
+		if (e == NULL) {
+			leave_out(&hosts[i]);
+			continue;
+		}
 		e->configured = true;
 		e->local = hosts[i].is_local;
 		if (e->local)
