@@ -77,6 +77,7 @@ static int verb_dlv(struct call *c)
 {
 	int64_t now = clock_wall_ms(c->session.env.net.clock);
 	struct buf text;
+	int err;
 
 	(void)lab_client_advance(&c->client, now);
 	if (cli_has(c->args, "json")) {
@@ -84,10 +85,11 @@ static int verb_dlv(struct call *c)
 		return CLI_YES;
 	}
 	buf_init(&text, DLV_TEXT_MAX);
-	if (lab_client_dlv(&c->client, now, &text) == 0)
+	err = lab_client_dlv(&c->client, now, &text);
+	if (err == 0)
 		(void)fwrite(text.data, 1, text.len, stdout);
 	buf_done(&text);
-	return CLI_YES;
+	return err == 0 ? CLI_YES : complain(c, err, err_text(err));
 }
 
 static void on_ato_done(struct client_ato *a)
