@@ -45,7 +45,7 @@ static void on_discovered(struct rsv_discover *d, const struct rsv_discovery *r)
 {
 	json_t **ret = d->owner;
 
-	*ret = rsv_discover_report(r);
+	*ret = r->err == 0 ? rsv_discover_report(r) : NULL;
 }
 
 /* ---- the command ---- */

@@ -215,7 +215,7 @@ static void print_tries(const json_t *report, bool all)
 	table_print(t, stdout, 2);
 }
 
-static void print_questions(const json_t *list)
+static void print_questions(const json_t *list, long long left_out)
 {
 	static const char *const headings[] = { "NAME",   "TYPE",    "SERVER",
 						"ANSWER", "RECORDS", "TIME" };
@@ -234,8 +234,11 @@ static void print_questions(const json_t *list)
 		table_cell(t, TONE_PLAIN, "%.1f ms",
 			   json_number_value(json_object_get(q, "rtt_ms")));
 	}
-	(void)printf("\nDNS questions%s\n", json_array_size(list) == 0 ? ": none" : "");
+	(void)printf("\nDNS questions%s\n",
+		     json_array_size(list) == 0 && left_out == 0 ? ": none" : "");
 	table_print(t, stdout, 2);
+	if (left_out > 0)
+		(void)printf("  %lld more left out: there was no room for them\n", left_out);
 }
 
 static void print_decisions(const json_t *list)
@@ -254,7 +257,7 @@ static void print_decisions(const json_t *list)
 void discover_print_decisions(const json_t *report)
 {
 	print_decisions(json_object_get(report, "steps"));
-	print_questions(json_object_get(report, "queries"));
+	print_questions(json_object_get(report, "queries"), number(report, "queries_left_out"));
 }
 
 void discover_print(const json_t *report, bool explain)

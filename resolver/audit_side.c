@@ -21,12 +21,12 @@ static void on_target(struct rsv_target_wait *w, const struct rsv_target_result 
 	k->running = false;
 	if (!rsv_audit_goes_on(a))
 		return;
-	if (t != NULL) {
-		struct rsv_audit_record *r = &a->r.records[k - a->target_asks];
-
-		r->known = true;
-		r->target = *t;
+	if (t == NULL) { /* a host that was not looked at is no host without findings */
+		rsv_audit_finish(a, ERR_NOMEM);
+		return;
 	}
+	a->r.records[k - a->target_asks].known = true;
+	a->r.records[k - a->target_asks].target = *t;
 	heard(a);
 }
 

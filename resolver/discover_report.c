@@ -149,6 +149,9 @@ json_t *rsv_discover_report(const struct rsv_discovery *r)
 		  rsv_json_set(o, "attempts", attempts(r)) &&
 		  rsv_json_set(o, "selected", selected(r)) && rsv_json_set(o, "result", result(r));
 
+	if (ok && r->queries.left_out > 0)
+		ok = rsv_json_set(o, "queries_left_out",
+				  json_integer((json_int_t)r->queries.left_out));
 	if (!ok) {
 		json_decref(o);
 		return NULL;

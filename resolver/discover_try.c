@@ -51,8 +51,9 @@ static void note_addresses(struct rsv_discover_impl *d, size_t cand,
 	}
 }
 
-/** Keep what a probe said, for the report. @p addr NULL: the host has no address. */
-static void note_attempt(struct rsv_discover_impl *d, const struct addr *addr,
+/** Keep what a probe said: the report tells it, and it may be the result. @p addr NULL: the host
+ * has no address. @return false: no memory, and the discovery has ended with that. */
+static bool note_attempt(struct rsv_discover_impl *d, const struct addr *addr,
 			 const struct probe_result *r, uint32_t hresult)
 {
 	struct rsv_attempt *a;
@@ -62,13 +63,15 @@ static void note_attempt(struct rsv_discover_impl *d, const struct addr *addr,
 		d->r.cand[d->try.cand].probe = *r;
 	}
 	if (d->r.n_attempts >= RSV_ATTEMPTS_MAX)
-		return;
+		return true;
 	if ((d->r.n_attempts & (d->r.n_attempts - 1)) == 0) { /* full: 0, 1, 2, 4, 8 ... */
 		size_t cap = d->r.n_attempts == 0 ? 1 : 2 * d->r.n_attempts;
 
 		a = realloc(d->r.attempts, cap * sizeof(*a));
-		if (a == NULL)
-			return; /* a line less is no reason to fail */
+		if (a == NULL) {
+			rsv_d_finish(d, ERR_NOMEM);
+			return false;
+		}
 		d->r.attempts = a;
 	}
 	a = &d->r.attempts[d->r.n_attempts++];
@@ -82,16 +85,17 @@ static void note_attempt(struct rsv_discover_impl *d, const struct addr *addr,
 	a->state = r->state;
 	a->rtt_ms = r->rtt_ms;
 	snprintf(a->detail, sizeof(a->detail), "%s", r->detail);
+	return true;
 }
 
-static void note_no_address(struct rsv_discover_impl *d, int err)
+static bool note_no_address(struct rsv_discover_impl *d, int err)
 {
 	struct probe_result r = { .state = PROBE_UNRESOLVED };
 
 	if (d->p.prober == NULL)
-		return;
+		return true;
 	snprintf(r.detail, sizeof(r.detail), "%s", err_text(err));
-	note_attempt(d, NULL, &r, rsv_d_manual_hresult(err));
+	return note_attempt(d, NULL, &r, rsv_d_manual_hresult(err));
 }
 
 void rsv_d_note_unresolved(struct rsv_discover_impl *d, struct rsv_candidate *c)
@@ -119,7 +123,8 @@ static void on_probe(struct probe_op *op, const struct probe_result *r)
 	rsv_d_step(d, "probe", "%s at %s: %s %s%s%s", d->try.host, text,
 		   hresult_format(hresult, hex), probe_state_name(r->state),
 		   r->detail[0] != '\0' ? ", " : "", r->detail);
-	note_attempt(d, &d->try.addrs[d->try.at], r, hresult);
+	if (!note_attempt(d, &d->try.addrs[d->try.at], r, hresult))
+		return;
 	if (r->state == PROBE_UP) {
 		rsv_d_selected(d, &d->try.addrs[d->try.at], r);
 		return;
@@ -193,8 +198,8 @@ static void on_host(struct host_lookup *h, const struct host_lookup_result *r)
 			return;
 		if (d->try.source == RSV_FROM_DNS)
 			rsv_d_note_unresolved(d, &d->r.cand[d->try.cand]);
-		note_no_address(d, r->err);
-		rsv_d_failed(d, r->err);
+		if (note_no_address(d, r->err))
+			rsv_d_failed(d, r->err);
 		return;
 	}
 	take_addresses(&d->try, r->addrs, r->n_addrs);

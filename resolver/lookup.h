@@ -35,8 +35,9 @@ struct rsv_queries {
 	struct rsv_query *q;
 	size_t n;
 	size_t cap;
+	size_t left_out; /* past the bound, or without memory */
 };
-/** Record one; silently does nothing past the bound or without memory. */
+/** Record one, or count that it is left out. */
 void rsv_queries_add(struct rsv_queries *l, const struct dns_question *q,
 		     const struct dns_outcome *o);
 void rsv_queries_done(struct rsv_queries *l);

@@ -11,14 +11,14 @@ void rsv_queries_add(struct rsv_queries *l, const struct dns_question *q,
 {
 	struct rsv_query *grown, *e;
 
-	if (l->n >= RSV_QUERIES_MAX)
-		return;
 	if (l->n == l->cap) {
 		size_t cap = l->cap == 0 ? 16 : l->cap * 2;
 
-		grown = realloc(l->q, cap * sizeof(*grown));
-		if (grown == NULL)
+		grown = l->n < RSV_QUERIES_MAX ? realloc(l->q, cap * sizeof(*grown)) : NULL;
+		if (grown == NULL) {
+			l->left_out++;
 			return;
+		}
 		l->q = grown;
 		l->cap = cap;
 	}

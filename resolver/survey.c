@@ -91,6 +91,8 @@ static void on_target(struct rsv_target_wait *w, const struct rsv_target_result 
 
 		r->known = true;
 		r->target = *t;
+	} else {
+		finish(v, ERR_NOMEM); /* a host that was not looked at is not one that is well */
 	}
 	if (--v->open == 0)
 		deliver(v);
