@@ -15,9 +15,22 @@
 	X("", find_source, "the addresses of a host stay in the order of DNS")                     \
 	X("", kms_link_start, "one probe, or one try of a relayed request")                        \
 	X("", silence_new, "servers that were silent are asked again each time")                   \
-	X("", note_attempt, "a line less in what discovery tells of its way")                      \
-	X("", rsv_d_step, "the same")                                                              \
+	X("", rsv_d_step, "a line less in what discovery tells of its way")                        \
 	X("", notify_read, "the server sends its NOTIFY again, and the refresh comes anyway")      \
+	X("", pub_hosts_get,                                                                       \
+	  "a look at a name before or beside an UPDATE: not known, and made "                      \
+	  "again with the next check")                                                             \
+	X("", rpc_start, "one probe of a host: told when it counts as down")                       \
+	X("", rsv_d_try, "one look of discovery: told where its result is another")                \
+	X("", find_or_add, "a probe that the looks of one round do not share")                     \
+	X("", memo_start, "the same")                                                              \
+	X("", view_of, "what clients remember is judged with the next look")                       \
+	X("", pub_zone_cache_put, "the zone is looked for again")                                  \
+	X("", ask_read, "as next_attempt: another server, or another time")                        \
+	X("", publish_request_parse, "told to who asked")                                          \
+	X("", take_args, "told to who asked")                                                      \
+	X("uv_udp_try_send", take, "as notify_read")                                               \
+	X("pwrite", lock_take, "as the next one")                                                  \
 	X("ftruncate", lock_take, "the lock is held; only its holder's number is not in the file") \
 	X("", sync_folder, "the file is whole; after a power cut the old one may stand there")     \
 	X("open", listener_new, "clients that find no descriptor wait, in place of being closed")  \

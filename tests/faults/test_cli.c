@@ -482,7 +482,8 @@ static bool report_tells(const struct command *c, const char *printed)
 					     "no answer", "\"rcode\":null",  "serial -",
 					     " - ",       "\"serial\":null", "unreachable",
 					     "timeout",   "timed out",       "no descriptor",
-					     "cannot",    "open files" };
+					     "cannot",    "open files",      "left_out",
+					     "left out" };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (times(printed, words[i]) > times(c->printed, words[i]))
