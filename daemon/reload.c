@@ -20,6 +20,21 @@ static void log_messages(const struct config_errors *errs)
 		log_warning(&daemon_log, "reload.warning", "text=%s", errs->warnings[i].text);
 }
 
+/* The last that can fail: then the old ones stay. A check that begins at once asks the new
+ * resolvers.
+ */
+static int use_targets(struct daemon *d, const struct config *cfg, struct pub_targets *targets)
+{
+	int err;
+
+	env_configure(&d->env, cfg);
+	err = pub_engine_set_targets(d->engine, targets, cfg->publish.refresh_ms,
+				     cfg->publish.on_stop == CONFIG_ON_STOP_WITHDRAW);
+	if (err != 0)
+		env_configure(&d->env, d->cfg);
+	return err;
+}
+
 /* Everything that can fail comes before anything is swapped. */
 static int prepare(struct daemon *d, struct config **ret_cfg, struct keys *ret_keys,
 		   struct pub_targets **ret_targets, struct config_errors *errs)
@@ -38,8 +53,13 @@ static int prepare(struct daemon *d, struct config **ret_cfg, struct keys *ret_k
 		return err;
 	err = pub_targets_from_config(*ret_cfg, ret_keys->list, daemon_local_port(d), ret_targets,
 				      &info);
-	if (err != 0)
+	if (err != 0) {
 		config_errors_add(errs, *ret_cfg, 0, "publish", "%s", info.text);
+		return err;
+	}
+	err = use_targets(d, *ret_cfg, *ret_targets);
+	if (err != 0)
+		config_errors_add(errs, *ret_cfg, 0, "publish", "%s", err_text(err));
 	return err;
 }
 
@@ -100,17 +120,13 @@ int daemon_watch_resolvers(struct daemon *d)
 
 /* ---- the configuration ---- */
 
-static void apply(struct daemon *d, struct config *cfg, struct keys *keys,
-		  struct pub_targets *targets)
+static void apply(struct daemon *d, struct config *cfg, struct keys *keys)
 {
 	struct config *old = d->cfg;
 
 	config_need_restart(old, cfg, on_restart_needed, NULL);
 	events_configure(d->events, cfg->events.keep_s, cfg->events.max);
 	log_setup(cfg->log.level, cfg->log.format, STDERR_FILENO);
-	env_configure(&d->env, cfg);
-	(void)pub_engine_set_targets(d->engine, targets, cfg->publish.refresh_ms,
-				     cfg->publish.on_stop == CONFIG_ON_STOP_WITHDRAW);
 	keys_done(&d->keys);
 	d->keys = *keys;
 	d->cfg = cfg;
@@ -140,11 +156,12 @@ int daemon_reload(struct daemon *d, struct config_errors *errs)
 		events_note(d->events, LOG_ERROR, "reload.refused",
 			    "%s has errors; the old configuration stays in force", d->path);
 		daemon_tell_ready(d);
+		pub_targets_unref(targets);
 		keys_done(&keys);
 		config_free(cfg);
 		return ERR_CONFIG;
 	}
-	apply(d, cfg, &keys, targets);
+	apply(d, cfg, &keys);
 	pub_targets_unref(targets);
 	daemon_allow_files(d->cfg);
 	daemon_tell_ready(d);

@@ -24,6 +24,7 @@
 	X("", rsv_d_try, "one look of discovery: told where its result is another")                \
 	X("", find_or_add, "a probe that the looks of one round do not share")                     \
 	X("", memo_start, "the same")                                                              \
+	X("", rsv_queries_add, "a question less in a list that says so")                           \
 	X("", view_of, "what clients remember is judged with the next look")                       \
 	X("", pub_zone_cache_put, "the zone is looked for again")                                  \
 	X("", ask_read, "as next_attempt: another server, or another time")                        \
