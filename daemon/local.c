@@ -156,6 +156,10 @@ static void on_learned(void *ctx, json_t *known)
 
 	if (known != NULL)
 		upstream_memory_learn(d->upstream_memory, known);
+	else
+		log_error(&log_relay, "relay.memory", "err=%s text=%s", err_name(ERR_NOMEM),
+			  "the addresses of upstreams could not be kept for the next process; "
+			  "they are kept with the next change");
 }
 
 /* ---- opening ---- */

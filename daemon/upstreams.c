@@ -118,8 +118,10 @@ static void tell_learned(struct upstreams *u)
 	char srv[DNSNAME_TEXT_MAX] = "";
 	size_t n = 0;
 
-	if (list == NULL)
-		return; /* the next change is told */
+	if (list == NULL) {
+		u->p.learned(u->p.ctx, NULL);
+		return;
+	}
 	if (dns_name_is_set(&u->srv_name))
 		dns_name_format(&u->srv_name, srv);
 	for (const struct item *x = u->items; x != NULL && n < RELAY_UPSTREAMS_MAX; x = x->next) {

@@ -4,6 +4,17 @@
 
 #include "daemon/upstreams_priv.h"
 
+/* @p o with its list whole, or NULL; takes both. Half of it would replace the whole of before. */
+static json_t *with_list(json_t *o, const char *key, json_t *list, size_t n)
+{
+	bool whole = json_array_size(list) == n;
+
+	if (json_object_set_new(o, key, list) == 0 && whole)
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
 static json_t *known_json(const struct upstream_known *k)
 {
 	json_t *addrs = json_array();
@@ -14,9 +25,10 @@ static json_t *known_json(const struct upstream_known *k)
 		addr_format(&k->addrs[i], at);
 		(void)json_array_append_new(addrs, json_string(at));
 	}
-	return json_pack("{s:s, s:s, s:i, s:I, s:b, s:o}", "name", k->row.name, "host", k->row.host,
-			 "port", (int)k->row.port, "priority", (json_int_t)k->row.priority, "srv",
-			 k->row.from_srv, "addresses", addrs);
+	return with_list(json_pack("{s:s, s:s, s:i, s:I, s:b}", "name", k->row.name, "host",
+				   k->row.host, "port", (int)k->row.port, "priority",
+				   (json_int_t)k->row.priority, "srv", k->row.from_srv),
+			 "addresses", addrs, k->n_addrs);
 }
 
 json_t *upstream_known_json(const struct upstream_known *list, size_t n, const char *srv)
@@ -25,7 +37,7 @@ json_t *upstream_known_json(const struct upstream_known *list, size_t n, const c
 
 	for (size_t i = 0; i < n; i++)
 		(void)json_array_append_new(hosts, known_json(&list[i]));
-	return json_pack("{s:s, s:o}", "srv", srv, "hosts", hosts);
+	return with_list(json_pack("{s:s}", "srv", srv), "hosts", hosts, n);
 }
 
 static bool take_text(const json_t *o, const char *key, char *ret, size_t size)

@@ -1,6 +1,7 @@
 /* The relay between a request and its hosts, which the test plays, without memory. */
 #include "tests/lib/relay_world.h"
 
+#include "daemon/upstreams_priv.h"
 #include "tests/faults/fault.h"
 
 /* Without room for the first answer it is given at once: one answer in any case. */
@@ -77,10 +78,40 @@ static int trial(void)
 	return copies > 0 ? 0 : ERR_NOMEM;
 }
 
+/* What the next process is told: all hosts with all addresses, or nothing, so that what stands in
+ * the state file stays. */
+static int known_hosts(void)
+{
+	struct upstream_known hosts[2] = { 0 }, *read = NULL;
+	char srv[HOST_TEXT_MAX];
+	json_t *known;
+
+	for (size_t i = 0; i < 2; i++) {
+		hosts[i].row = (struct upstream_row){ .port = 1688 };
+		(void)snprintf(hosts[i].row.name, sizeof(hosts[i].row.name), "kms%zu", i);
+		(void)snprintf(hosts[i].row.host, sizeof(hosts[i].row.host), "kms%zu.test", i);
+		assert_int_equal(addr_parse("192.0.2.1", 1688, &hosts[i].addrs[0]), 0);
+		assert_int_equal(addr_parse("2001:db8::1", 1688, &hosts[i].addrs[1]), 0);
+		hosts[i].n_addrs = 2;
+	}
+	fault_begin();
+	known = upstream_known_json(hosts, 2, "");
+	fault_end();
+	if (known == NULL)
+		return ERR_NOMEM;
+	assert_int_equal(upstream_known_parse(known, &read, srv), 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(read[i].n_addrs, 2);
+	free(read);
+	json_decref(known);
+	return 0;
+}
+
 static const struct fault_scenario scenarios[] = {
 	{ .name = "held_answer", .run = held_answer },
 	{ .name = "refusal", .run = refusal },
 	{ .name = "trial", .run = trial },
+	{ .name = "known_hosts", .run = known_hosts },
 };
 
 int main(void)
