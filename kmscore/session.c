@@ -222,16 +222,28 @@ static bool on_half_closed(struct conn *c, void *ctx)
 	return true;
 }
 
+/** How a client ends is its affair; that there was no room for it is the operator's. */
+static void tell_closed(struct kms_service *s, const struct addr *peer, int err)
+{
+	char who[ADDR_TEXT_MAX];
+
+	if (err == ERR_NOMEM && kms_service_may_log(s, peer)) {
+		addr_format(peer, who);
+		log_warning(&s->log, "conn.lost", "client=%s text=%s", who,
+			    "out of memory: the connection was closed, and the client has to ask "
+			    "again; see what uses the memory of this machine");
+	} else if (log_enabled(LOG_DEBUG)) {
+		addr_format(peer, who);
+		log_debug(&s->log, "conn.closed", "client=%s why=%s", who, err_name(err));
+	}
+}
+
 static void on_closed(struct conn *c, void *ctx, int err)
 {
 	struct kms_service *s = ctx;
 	struct session *e = conn_data(c);
-	char who[ADDR_TEXT_MAX];
 
-	if (log_enabled(LOG_DEBUG)) {
-		addr_format(conn_peer(c), who);
-		log_debug(&s->log, "conn.closed", "client=%s why=%s", who, err_name(err));
-	}
+	tell_closed(s, conn_peer(c), e != NULL ? err : ERR_NOMEM);
 	if (e == NULL)
 		return;
 	*(e->prev != NULL ? &e->prev->next : &s->sessions) = e->next;

@@ -148,7 +148,7 @@ static void conclude(struct host_lookup_impl *l)
 
 /* One leg */
 
-static void ask(struct host_lookup_impl *l, struct leg *leg);
+static void leg_ask(struct host_lookup_impl *l, struct leg *leg);
 
 static void on_other_late(uv_timer_t *t)
 {
@@ -215,7 +215,7 @@ static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 		if (leg->n_addrs == 0 && leg->chain.hops > hops &&
 		    dns_chain_soa(o->msg, DNS_AUTHORITY, &leg->chain.name) == NULL &&
 		    !l->canceled) {
-			ask(l, leg); /* the server did not follow its own CNAME */
+			leg_ask(l, leg); /* the server did not follow its own CNAME */
 			return;
 		}
 		if (leg->n_addrs == 0)
@@ -224,7 +224,7 @@ static void on_answer(struct dns_client *c, const struct dns_outcome *o)
 	leg_over(l, leg, err);
 }
 
-static void ask(struct host_lookup_impl *l, struct leg *leg)
+static void leg_ask(struct host_lookup_impl *l, struct leg *leg)
 {
 	const struct dns_question q = { .name = leg->chain.name, .type = leg->type, .rd = true };
 	uint64_t now = uv_now(l->net->loop);
@@ -325,8 +325,8 @@ void host_lookup_start(struct host_lookup *h, struct net *net, const struct host
 	} else if (answer_here(l, p->host)) {
 		conclude(l);
 	} else {
-		ask(l, &l->legs[LEG_AAAA]);
-		ask(l, &l->legs[LEG_A]);
+		leg_ask(l, &l->legs[LEG_AAAA]);
+		leg_ask(l, &l->legs[LEG_A]);
 	}
 }
 

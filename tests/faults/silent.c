@@ -14,6 +14,9 @@
 	X("", start_probe, "one probe of health.fall: told when the host counts as down")          \
 	X("", find_source, "the addresses of a host stay in the order of DNS")                     \
 	X("", kms_link_start, "one probe, or one try of a relayed request")                        \
+	X("", kms_pool_keep_warm, "one connection less in advance: made when a request needs it")  \
+	X("", leg_ask, "one of A and AAAA: told where the host has no address of the other")       \
+	X("uv_try_write", conn_write, "a client that has gone: its end is told at level debug")    \
 	X("", silence_new, "servers that were silent are asked again each time")                   \
 	X("", rsv_d_step, "a line less in what discovery tells of its way")                        \
 	X("", notify_read, "the server sends its NOTIFY again, and the refresh comes anyway")      \
@@ -36,7 +39,7 @@
 	X("", sync_folder, "the file is whole; after a power cut the old one may stand there")     \
 	X("open", listener_new, "clients that find no descriptor wait, in place of being closed")  \
 	X("accept4", accept_waiting, "nobody waited: one that is turned away is told of")          \
-	X("setsockopt", keep_alive, "that a silent peer has gone shows with the next request")     \
+	X("", keep_alive, "that a silent peer has gone shows with the next request")               \
 	X("", ask_server,                                                                          \
 	  "a server of the zone that could not be asked did not prove: told "                      \
 	  "where less than half of them did")                                                      \

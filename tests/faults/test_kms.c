@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "common/err.h"
+#include "common/log.h"
 #include "daemon/control.h"
 #include "kmscore/kms_client.h"
 #include "kmscore/service.h"
@@ -117,17 +118,28 @@ static int activate(struct lab *f, uint8_t id)
 	return f->err != 0 ? f->err : f->hresult != 0 ? ERR_INTERNAL : 0;
 }
 
+static void on_line(void *ctx, const char *line)
+{
+	bool *told = ctx;
+
+	*told = *told || strstr(line, "conn.lost") != NULL ||
+		strstr(line, "client.refused") != NULL;
+}
+
+/* A client that there was no room for is told of: its own end is all that shows otherwise. */
 static int lab_service(void)
 {
 	struct err_info info = { "" };
 	struct lab f = { .listen = test_addr("127.0.0.1:0") };
 	struct kms_service_params p = { .mode = KMS_MODE_LAB, .listen = &f.listen, .n_listen = 1 };
+	bool told = false;
 	int err;
 
 	test_net_init(&f.t);
 	lab_files_make(&f.files);
 	p.lab_key_file = f.files.key_file;
 	p.limits.idle_ms = 5000;
+	log_set_tap(on_line, &told);
 	fault_begin();
 	err = kms_service_new(&f.t.net, &p, &f.s, &info);
 	if (err == 0) {
@@ -137,6 +149,9 @@ static int lab_service(void)
 		assert_string_not_equal(info.text, "");
 	}
 	fault_end();
+	log_set_tap(NULL, NULL);
+	if (fault_kind() == FAULT_ALLOC && fault_site_has("", "conn_new"))
+		assert_true(told);
 	if (f.s != NULL) {
 		assert_int_equal(activate(&f, 2), 0);
 		kms_service_free(f.s, on_freed, &f);
