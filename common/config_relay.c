@@ -51,9 +51,18 @@ static bool check_address(const struct config_upstream *u, struct cfg *cfg)
 {
 	struct addr to;
 
-	if (addr_parse(u->address, u->port, &to) != 0 || !(addr_is_any(&to) || addr_is_group(&to)))
+	if (addr_parse(u->address, u->port, &to) != 0)
+		return true; /* a name */
+	if (addr_is_any(&to) || addr_is_group(&to))
+		cfg_complain(cfg, false, &u->address, "%s is no address of a host", u->address);
+	else if (to.u.sa.sa_family == AF_INET6 && addr_is_link_local(&to) &&
+		 to.u.in6.sin6_scope_id == 0) /* RFC 4007 §6 */
+		cfg_complain(cfg, false, &u->address,
+			     "%s is an address of one link: name the interface that leads there "
+			     "too, as %s%%eth0",
+			     u->address, u->address);
+	else
 		return true;
-	cfg_complain(cfg, false, &u->address, "%s is no address of a host", u->address);
 	return false;
 }
 

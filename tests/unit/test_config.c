@@ -288,6 +288,10 @@ static const struct {
 	{ NODE "service: { mode: relay }\n"
 	       "relay: { upstreams: [{ name: w, address: 255.255.255.255 }] }\n",
 	  "k.yaml:3:42: relay.upstreams[0].address: 255.255.255.255 is no address of a host" },
+	{ NODE "service: { mode: relay }\n"
+	       "relay: { upstreams: [{ name: w, address: \"fe80::1\" }] }\n",
+	  "k.yaml:3:42: relay.upstreams[0].address: fe80::1 is an address of one link: name the "
+	  "interface that leads there too, as fe80::1%eth0" },
 	{ NODE "service: { mode: relay }\n" /* on all addresses */
 	       "relay: { upstreams: [{ name: w, address: localhost }] }\n",
 	  "k.yaml:3:42: relay.upstreams[0].address: localhost port 1688 is service.listen of this "
