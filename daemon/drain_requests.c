@@ -114,8 +114,8 @@ struct asked {
 	int force;
 };
 
-/** A member of another type than it has to be is no member that is left out. @return false: it has
- * been told. */
+/** A member of another type or name than it has to be is none that is left out. @return false: it
+ * has been told. */
 static bool take_args(struct daemon *d, struct control_call *call, const json_t *args,
 		      const char *unless_given, struct asked *ret)
 {
@@ -123,8 +123,9 @@ static bool take_args(struct daemon *d, struct control_call *call, const json_t 
 	json_error_t why;
 
 	*ret = (struct asked){ .host = unless_given };
-	if (args != NULL && json_unpack_ex((json_t *)(uintptr_t)args, &why, 0, "{s?s, s?b}", "host",
-					   &ret->host, "force", &ret->force) != 0) {
+	if (args != NULL &&
+	    json_unpack_ex((json_t *)(uintptr_t)args, &why, JSON_STRICT, "{s?s, s?b}", "host",
+			   &ret->host, "force", &ret->force) != 0) {
 		(void)err_set(&info, ERR_PARSE, "host is a text, force true or false: %s",
 			      why.text);
 		control_fail(call, 2, "PARSE", info.text);
