@@ -165,13 +165,15 @@ void events_add(struct events *e, const struct event *ev)
 	if (e == NULL)
 		return;
 	r = event_record_new(ev, e->last + 1, clock_wall_ms(e->p.clock));
-	if (r == NULL && ev->kept) {
-		e->lost++;
-		log_error(&log_events, "events.lost", "name=%s text=%s", ev->name,
-			  "out of memory: an event is not remembered");
-	}
-	if (r == NULL)
+	if (r == NULL) {
+		e->lost += ev->kept ? 1 : 0;
+		if (ev->kept || !e->short_of_memory) /* those of requests come often: told once */
+			log_error(&log_events, "events.lost", "name=%s text=%s", ev->name,
+				  "out of memory: an event is not remembered");
+		e->short_of_memory = true;
 		return;
+	}
+	e->short_of_memory = false;
 	e->last++;
 	slot = &e->ring[e->last % EVENTS_RING];
 	event_record_unref(*slot);

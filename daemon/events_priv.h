@@ -42,7 +42,8 @@ struct events {
 	bool saving;
 	bool failing;
 	bool stopping;
-	uint64_t retry_ms; /* monotonic; not before, while failing */
+	bool short_of_memory; /* the latest event was lost */
+	uint64_t retry_ms;    /* monotonic; not before, while failing */
 	uint64_t lost;
 	struct events_reader *readers;
 	size_t n_waiting;

@@ -110,8 +110,7 @@ static void remember(struct lab_host *h, const struct lab_request *rq, const str
 	char cmid[GUID_TEXT_MAX], who[ADDR_TEXT_MAX];
 	struct kms_clients_seen seen;
 
-	/* Without memory the client is answered all the same, only not listed. */
-	if (kms_clients_add(&h->memory->clients, &rq->cmid, rq->machine, now_ms, &seen) != 0 ||
+	if (!kms_memory_client(h->memory, &rq->cmid, rq->machine, now_ms, &seen) ||
 	    !seen.other_name || !log_limit_pass(&h->limit, peer, clock_mono_ms(h->p.clock), NULL))
 		return;
 	guid_format(&rq->cmid, cmid);

@@ -172,7 +172,8 @@ static void save(struct kms_saver *v)
 	int err;
 
 	if (rows == NULL) {
-		save_later(v, KMS_SAVE_RETRY_MS);
+		v->save = (struct save){ .saver = v };
+		save_failed(v, ERR_NOMEM);
 		return;
 	}
 	v->save = (struct save){
@@ -332,6 +333,21 @@ int kms_memory_keep(struct kms_memory *m, uv_loop_t *loop, const struct clock *c
 	v->timer.data = v;
 	m->saver = v;
 	return 0;
+}
+
+/* ---- clients ---- */
+
+bool kms_memory_client(struct kms_memory *m, const struct guid *id, const char *name,
+		       int64_t now_ms, struct kms_clients_seen *ret)
+{
+	bool was_short = m->short_of_memory;
+
+	m->short_of_memory = kms_clients_add(&m->clients, id, name, now_ms, ret) != 0;
+	if (m->short_of_memory && !was_short)
+		log_warning(&log_kms, "kms.not_listed", "text=%s",
+			    "out of memory: a client was served, but the list of clients lacks it; "
+			    "it is listed when it asks again");
+	return !m->short_of_memory;
 }
 
 /* ---- life ---- */

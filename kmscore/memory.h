@@ -41,6 +41,7 @@ struct kms_memory {
 	/* private */
 	enum kms_client_kind kind;
 	struct kms_saver *saver; /* NULL: kept in memory only */
+	bool short_of_memory;    /* there was no room for the latest client; told */
 };
 
 /** For store_new(). */
@@ -57,6 +58,13 @@ void kms_memory_done(struct kms_memory *m);
  */
 int kms_memory_keep(struct kms_memory *m, uv_loop_t *loop, const struct clock *clock,
 		    struct store *store);
+/**
+ * One client was served (kms_clients_add()). Where there is no room to remember it, that is told
+ * once, until there is again.
+ * @return whether it is remembered.
+ */
+bool kms_memory_client(struct kms_memory *m, const struct guid *id, const char *name,
+		       int64_t now_ms, struct kms_clients_seen *ret);
 /** Something was changed: it is saved soon. */
 void kms_memory_changed(struct kms_memory *m);
 /** Hand the store what is not saved yet, and end; store_free() must follow before the loop ends.

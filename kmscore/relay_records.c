@@ -141,8 +141,7 @@ static void remember(struct kms_service *s, const struct addr *client)
 		memcpy(id.b, mapped, 12);
 		memcpy(id.b + 12, &client->u.in.sin_addr, 4);
 	}
-	/* Without memory it is served all the same, only not counted. */
-	(void)kms_clients_add(&s->memory->clients, &id, "", clock_wall_ms(s->net->clock), &seen);
+	(void)kms_memory_client(s->memory, &id, "", clock_wall_ms(s->net->clock), &seen);
 }
 
 static void tell_skew(struct kms_service *s, const struct relay_record *r)

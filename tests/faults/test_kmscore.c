@@ -14,6 +14,7 @@
 #include "common/file.h"
 #include "common/hresult.h"
 #include "common/json_memory.h"
+#include "common/log.h"
 #include "kmscore/kms_msg.h"
 #include "kmscore/lab_clients.h"
 #include "kmscore/memory.h"
@@ -173,35 +174,72 @@ static void close_memory(struct memory *s)
 	kms_memory_done(&s->m);
 }
 
-static void serve(struct memory *s, uint8_t id)
+/** @return whether it is among the clients that are remembered. */
+static bool serve(struct memory *s, uint8_t id)
 {
 	struct kms_clients_seen seen;
 	struct guid cmid = { { id } };
+	bool listed =
+		kms_memory_client(&s->m, &cmid, "pc", clock_wall_ms(&s->t.clock.clock), &seen);
 
-	(void)kms_clients_add(&s->m.clients, &cmid, "pc", clock_wall_ms(&s->t.clock.clock), &seen);
 	(void)kms_count_add(&s->m.count, &cmid, KMS_THRESHOLD_CLIENT,
 			    clock_wall_ms(&s->t.clock.clock));
 	s->m.totals.requests++;
 	kms_memory_changed(&s->m);
+	return listed;
 }
 
-/* What was in the file is still there; without it everything goes on in memory. */
+static void on_line(void *ctx, const char *line)
+{
+	bool *told = ctx;
+
+	*told = *told || strstr(line, " warning kms ") != NULL;
+}
+
+/* A client that there was no room for is served, told of, and listed when it asks again. */
+static int client_list(void)
+{
+	struct memory s = { 0 };
+	bool told = false, listed;
+
+	test_net_init(&s.t);
+	kms_memory_init(&s.m, KMS_CLIENT_ADDRESS, &s.t.rng);
+	log_set_tap(on_line, &told);
+	fault_begin();
+	listed = serve(&s, 1);
+	fault_end();
+	log_set_tap(NULL, NULL);
+	assert_int_equal(told, !listed);
+	assert_true(serve(&s, 1));
+	assert_int_equal(kms_clients_count(&s.m.clients, s.t.clock.wall_ms), 1);
+	kms_memory_done(&s.m);
+	test_net_done(&s.t);
+	return listed ? 0 : ERR_NOMEM;
+}
+
+/* What was in the file is still there; without it everything goes on in memory. What is not
+ * saved is told. */
 static int memory_file(void)
 {
 	struct memory s = { 0 };
+	bool told = false;
 	int err;
 
 	test_net_init(&s.t);
 	make_folder(&s.f, "state.db");
 	assert_int_equal(open_memory(&s), 0);
-	serve(&s, 1);
-	serve(&s, 2);
+	(void)serve(&s, 1);
+	(void)serve(&s, 2);
 	close_memory(&s);
+	log_set_tap(on_line, &told);
 	fault_begin();
 	err = open_memory(&s);
-	serve(&s, 3);
+	(void)serve(&s, 3);
 	close_memory(&s);
 	fault_end();
+	log_set_tap(NULL, NULL);
+	if (fault_site_has("calloc", "save"))
+		assert_true(told);
 	assert_int_equal(open_memory(&s), 0);
 	assert_true(kms_clients_count(&s.m.clients, s.t.clock.wall_ms) >= 2);
 	assert_true(s.m.totals.requests >= 2);
@@ -318,6 +356,7 @@ static const struct fault_scenario scenarios[] = {
 	{ .name = "lab_clients_file", .run = lab_clients_file, .begin = json_memory_count },
 	{ .name = "lab_client_report", .run = lab_client_report },
 	{ .name = "lab_key_file", .run = lab_key_file },
+	{ .name = "client_list", .run = client_list },
 	{ .name = "memory_file", .run = memory_file },
 	{ .name = "request_lines", .run = request_lines },
 	{ .name = "probe_rpc", .run = probe_rpc },
