@@ -318,6 +318,13 @@ static int run_command(const struct cli_command *cmd, int argc, char **words)
 		} else {
 			size_t i = index_of(cmd, c);
 
+			/* "$HOST" of a script where nothing set it is not the whole that
+			 * stands for no --host */
+			if (optarg != NULL && optarg[0] == '\0') {
+				code = cli_usage_error(&args, "--%s got an empty value",
+						       cmd->options[i].name);
+				break;
+			}
 			/* -www is three times in one word: a flag counts once */
 			if (cmd->options[i].arg != NULL || args.options[i].n == 0)
 				add_value(&args.options[i], optarg != NULL ? optarg : "");

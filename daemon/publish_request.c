@@ -43,6 +43,8 @@ int publish_request_parse(bool withdraw, const json_t *args, struct publish_requ
 	};
 	if (domain != NULL && dns_name_parse(domain, &ret->domain) != 0)
 		return err_set(info, ERR_PARSE, "domain: not a domain name");
+	if (host != NULL && host[0] == '\0')
+		return err_set(info, ERR_PARSE, "host: the name is empty");
 	if (host != NULL && strlen(host) >= sizeof(ret->host))
 		return err_set(info, ERR_PARSE, "host: the name is too long");
 	if (host != NULL)

@@ -129,13 +129,18 @@ def test_drain_waits_closes_and_lasts_until_resume(site):
     assert s.listens() and s.host()["drained"] is False
 
 
-def test_a_name_that_is_no_utf8_does_not_stand_for_none(site):
+def test_a_name_that_is_no_utf8_or_empty_does_not_stand_for_none(site):
     s = site(hosts="local, office")
     s.wait_targets("kms1", "office")
     r = s.kb("drain", "--json", "m\udcfcnchen")
     assert r.code == 2 and "m?nchen" in r.json["error"]["text"], r
     r = s.kb("withdraw", "--json", "--host", "m\udcfcnchen")
     assert r.code == 2 and "m?nchen" in r.json["error"]["text"], r
+    for args in (("withdraw", "--host", ""), ("withdraw", "--host="), ("publish", "-d", "")):
+        r = s.kb(*args)
+        assert r.code == 2 and "got an empty value" in r.err, r
+    r = s.kb("drain", "")
+    assert r.code == 2, r
     assert s.host()["drained"] is False and s.targets() == ["kms1", "office"]
 
 
