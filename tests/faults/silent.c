@@ -15,6 +15,7 @@
 	X("", find_source, "the addresses of a host stay in the order of DNS")                     \
 	X("", kms_link_start, "one probe, or one try of a relayed request")                        \
 	X("", kms_pool_keep_warm, "one connection less in advance: made when a request needs it")  \
+	X("", pool_link_age, "a connection at rest is closed at once: as kms_pool_keep_warm")      \
 	X("", leg_ask, "one of A and AAAA: told where the host has no address of the other")       \
 	X("uv_try_write", conn_write, "a client that has gone: its end is told at level debug")    \
 	X("", silence_new, "servers that were silent are asked again each time")                   \
