@@ -24,8 +24,7 @@ int publish_request_parse(bool withdraw, const json_t *args, struct publish_requ
 	json_int_t timeout_ms = PUB_TIMEOUT_MS;
 	json_error_t why;
 
-	/* One of another type, or another name, is not one that is left out: that stands for all.
-	 */
+	/* One of another type or name is not one that is left out: that stands for all. */
 	if (args != NULL && json_unpack_ex((json_t *)(uintptr_t)args, &why, JSON_STRICT,
 					   "{s?s, s?s, s?b, s?b, s?b, s?I}", "domain", &domain,
 					   "host", &host, "dry_run", &dry_run, "adopted", &adopted,
