@@ -8,7 +8,7 @@
 # make format     rewrite the sources with clang-format     make analyze  gcc -fanalyzer, clang --analyze, clang-tidy; minutes
 # make valgrind   unit, sim, replay and integration tests under valgrind, an hour (VALGRIND="unit replay": only these)
 # make coverage   which lines and branches the tests run, as a table (COVERAGE="unit faults": only those stages)
-# make bench      figures beside other programs, as a table, about 15 minutes; BENCH_WRITE=1 keeps it in docs/benchmarks.md
+# make bench      figures beside other programs, as a table, about 9 minutes; BENCH_WRITE=1 keeps it in docs/benchmarks.md
 # make install    program, manual pages, systemd units, bash completion below PREFIX (/usr/local); DESTDIR for packagers
 # make uninstall  takes these away again; configuration and state stay
 # make docs       manual pages and bash completion, below build/release/doc     make clean    takes build/ away
